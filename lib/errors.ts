@@ -1,0 +1,84 @@
+import createError from '@fastify/error'
+
+// Errors that a client can be told about. Their statusCode decides the HTTP status or the `failed` frame.
+
+/** 400: `Last-Event-ID` or `?lastEventId=` is not an id of this protocol. */
+export const MalformedEventIdError = createError<[]>('MEDIATOR_ERR_MALFORMED_EVENT_ID',
+  'The last event id is malformed: send back an id that a frame carried, unchanged', 400)
+
+/** 400: an idempotency key was sent to a route that keeps no log and could not honour it. */
+export const IdempotencyUnsupportedError = createError<[]>('MEDIATOR_ERR_IDEMPOTENCY_UNSUPPORTED',
+  'This route keeps no log and cannot honour an idempotency key: send the request without one', 400)
+
+/** 406: the client accepts none of the media types that the route can answer with. */
+export const NotAcceptableError = createError<[string]>('MEDIATOR_ERR_NOT_ACCEPTABLE',
+  'None of the accepted media types can be sent: accept one of %s', 406)
+
+/** 409: the stream was cancelled. */
+export const CancelledError = createError<[]>('MEDIATOR_ERR_CANCELLED', 'The stream was cancelled', 409)
+
+/** 503: the mediator is closing; it takes no new work and ends what is open. */
+export const ShuttingDownError = createError<[]>('MEDIATOR_ERR_SHUTTING_DOWN', 'The server is shutting down', 503)
+
+// Errors of the program: 500 on the wire, where their message never goes.
+
+/** A `define…` call was given a name or a schema that cannot work. */
+export const InvalidDefinitionError = createError<[string, string, ErrorOptions?]>('MEDIATOR_ERR_INVALID_DEFINITION', 'Definition "%s" %s', 500)
+
+/** An options object holds an unknown key or a wrong value. */
+export const InvalidOptionsError = createError<[string, string]>('MEDIATOR_ERR_INVALID_OPTIONS', 'Invalid %s options: %s', 500)
+
+/** `addHandler` or `addEventHandler` was given something that is not a function. */
+export const InvalidHandlerError = createError<[string, string]>('MEDIATOR_ERR_INVALID_HANDLER',
+  'The handler of "%s" must be a function, got %s', 500)
+
+/** A command or query has a handler already. */
+export const DuplicateHandlerError = createError<[string]>('MEDIATOR_ERR_DUPLICATE_HANDLER',
+  'Command "%s" has a handler already: a command has one handler, use an event for several', 500)
+
+/** Nothing handles this command or query. */
+export const UnknownCommandError = createError<[string]>('MEDIATOR_ERR_UNKNOWN_COMMAND',
+  'Command "%s" has no handler: call mediator.addHandler first', 500)
+
+/** A route object cannot serve its command. */
+export const InvalidRouteError = createError<[string, string]>('MEDIATOR_ERR_INVALID_ROUTE', 'The route of command "%s" %s', 500)
+
+/** A command route was used on an instance that the plugin was not registered on. */
+export const PluginMissingError = createError<[]>('MEDIATOR_ERR_PLUGIN_MISSING',
+  'app.mediator is missing: register the streamingMediator plugin before the command routes', 500)
+
+/** A stream was iterated a second time, or iterated after its result was awaited. */
+export const StreamIteratedError = createError<[string]>('MEDIATOR_ERR_STREAM_ITERATED',
+  'The stream of command "%s" was read already: a stream is read once', 500)
+
+/** A yielded or returned value does not match its schema or cannot be written as JSON. */
+export const InvalidOutputError = createError<[string, string, string, ErrorOptions?]>('MEDIATOR_ERR_INVALID_OUTPUT',
+  'Command "%s" gave a bad %s: %s', 500)
+
+/** An event handler failed, and with it the stream or publish that the event belongs to. */
+export const EventHandlerFailedError = createError<[string, ErrorOptions]>('MEDIATOR_ERR_EVENT_HANDLER_FAILED',
+  'An event handler of "%s" failed', 500)
+
+/** One step of a handler emitted more events than a stream may hold. */
+export const TooManyEventsError = createError<[number]>('MEDIATOR_ERR_TOO_MANY_EVENTS',
+  'More than %d events were emitted in one step: yield between them, so that they can be handled', 500)
+
+/** `emit` was called by a handler that had ended. */
+export const EmitAfterEndError = createError<[string]>('MEDIATOR_ERR_EMIT_AFTER_END',
+  'Event "%s" was emitted after its handler had ended: await the work that emits it', 500)
+
+const StreamAbortedBase = createError<[string, string, ErrorOptions]>('MEDIATOR_ERR_STREAM_ABORTED', 'The stream of command "%s" was aborted: %s', 500)
+
+/** Why a stream ended. */
+export type EndReason = 'completed' | 'failed' | 'client-closed' | 'cancelled' | 'shutdown'
+
+/** A stream was ended before its handler was done. Also the `reason` of its handler's `signal`. */
+export class StreamAbortedError extends StreamAbortedBase {
+  /** Why the stream was ended. */
+  readonly reason: EndReason
+
+  constructor (command: string, reason: EndReason, cause?: unknown) {
+    super(command, reason, { cause })
+    this.reason = reason
+  }
+}

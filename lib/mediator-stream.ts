@@ -1,0 +1,436 @@
+import type { CommandDefinition, ProgressOf, ResultOf } from './definition.js'
+import { StreamAbortedError, StreamIteratedError } from './errors.js'
+import type { EndReason } from './errors.js'
+import { EventScope } from './event-dispatcher.js'
+import type { EventDispatcher } from './event-dispatcher.js'
+import { createStreamId } from './frame-id.js'
+import { iteratorOf } from './handler.js'
+import type { AnyHandler, HandlerContext } from './handler.js'
+import { LazyPromise } from './lazy-promise.js'
+import type { Logger } from './logger.js'
+
+/** How long a handler has to end after its stream was aborted, in milliseconds, before it is reported and left to itself. */
+export const detachAfterMs = 1_000
+
+// A generator that yields in its `finally` is asked again to return, but not for ever.
+const maxReturns = 100
+
+// A handler that never awaits must not keep the event loop for longer than this, in milliseconds.
+const maxTurnMs = 5
+
+/** What a stream needs of its mediator. */
+export interface StreamHost {
+  readonly dispatcher: EventDispatcher
+  readonly maxPendingEvents: number
+  /** Called when the handler is about to start; throws when no stream may start any more. */
+  streamStarted (stream: MediatorStream<CommandDefinition>): void
+  /** Called once, when the stream has ended and its events have settled. */
+  streamEnded (stream: MediatorStream<CommandDefinition>): void
+}
+
+/** Options of `mediator.stream` and `mediator.send`. */
+export interface StreamOptions {
+  /** Ends the stream with reason `cancelled` when it aborts. */
+  readonly signal?: AbortSignal | undefined
+  /** The parent of the stream's logger. @default the mediator's */
+  readonly log?: Logger | undefined
+  /** Told to a query's handler as `context.resumeAfter`. */
+  readonly resumeAfter?: number | undefined
+}
+
+/** One run of a handler, before anything has started. */
+export interface StreamCall extends Omit<StreamOptions, 'log'> {
+  readonly definition: CommandDefinition
+  readonly handler: AnyHandler
+  readonly input: unknown
+  readonly log: Logger
+  readonly host: StreamHost
+}
+
+/** Who is told what happens to a stream. Each pull gives at most one progress; the end is told whenever it comes, once. */
+export interface StreamConsumer {
+  onProgress (value: unknown): void
+  /** The handler has returned and every event has settled. */
+  onComplete (result: unknown): void
+  /** The handler threw or the stream was aborted; events may still be running. Or one of them failed, and all have settled. */
+  onError (error: unknown): void
+}
+
+type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: false, readonly error: unknown }
+
+/**
+ * A command that runs: an async iterable of its progress, to be read once. Nothing starts before the first read.
+ * Leaving the loop ends the handler.
+ */
+export class MediatorStream<D extends CommandDefinition> implements AsyncIterable<ProgressOf<D>> {
+  readonly streamId = createStreamId()
+  readonly definition: D
+  readonly #call: StreamCall
+  readonly #scope: EventScope
+  #log: Logger | undefined
+  #controller: AbortController | undefined
+  #consumer: StreamConsumer | undefined
+  #iterator: AsyncIterator<unknown, unknown> | undefined
+  #started = false
+  #handlerDone = false
+  #onHandlerDone: (() => void) | undefined
+  #abortError: StreamAbortedError | undefined
+  #endReason: EndReason | undefined
+  #outcome: Outcome | undefined
+  #result: LazyPromise<ResultOf<D>> | undefined
+  #settleResult: ((outcome: Outcome) => void) | undefined
+
+  /** @internal */
+  constructor (call: StreamCall) {
+    // The mediator's `stream<D>` makes the call from a definition of this type.
+    this.definition = call.definition as D
+    this.#call = call
+    this.#scope = new EventScope(call.definition.name, call.host.dispatcher, () => this.#logger, error => this.#failByEvent(error))
+  }
+
+  /**
+   * What the handler returned, once all of its events have settled. Awaiting it without iterating runs the stream and drops
+   * its progress. Rejects with what the handler threw, MEDIATOR_ERR_STREAM_ABORTED or MEDIATOR_ERR_EVENT_HANDLER_FAILED; a
+   * rejection that nobody reads is no unhandled one.
+   */
+  get result (): Promise<ResultOf<D>> {
+    if (this.#result === undefined) {
+      const promise = new Promise<ResultOf<D>>((resolve, reject) => {
+        this.#settleResult = outcome => { outcome.ok ? resolve(outcome.result as ResultOf<D>) : reject(outcome.error) }
+      })
+      promise.catch(() => {})
+      if (this.#outcome !== undefined) this.#settleResult?.(this.#outcome)
+      // Deferred by a microtask, so that a loop which begins right after `result.catch(…)` still is the reader.
+      this.#result = new LazyPromise(promise, () => queueMicrotask(() => this.#drain()))
+    }
+    return this.#result
+  }
+
+  /** Why the stream ended; undefined while it runs. */
+  get endReason (): EndReason | undefined {
+    return this.#endReason
+  }
+
+  /**
+   * Ends the stream: the handler's signal aborts, its generator is returned, iteration and `result` reject with
+   * MEDIATOR_ERR_STREAM_ABORTED, whose `cause` is the given reason. What was emitted is still handled. Does nothing after the end.
+   */
+  abort (reason?: unknown): void {
+    this.end('cancelled', reason)
+  }
+
+  [Symbol.asyncIterator] (): AsyncIterator<ProgressOf<D>, undefined> {
+    return new StreamIterator<D>(this)
+  }
+
+  /** @internal Makes the one consumer known. Nothing starts before the first pull. */
+  consume (consumer: StreamConsumer): void {
+    if (this.#consumer !== undefined) throw new StreamIteratedError(this.definition.name)
+    this.#consumer = consumer
+    if (this.#abortError !== undefined) consumer.onError(this.#abortError)
+  }
+
+  /** @internal Asks for the next progress. At most one pull is in flight. */
+  pull (): void {
+    if (this.#endReason !== undefined) return
+    if (!this.#started) {
+      this.#start()
+    } else if (this.#scope.pending >= this.#call.host.maxPendingEvents) {
+      void this.#scope.below(this.#call.host.maxPendingEvents).then(this.#step)
+    } else {
+      this.#step()
+    }
+  }
+
+  /** @internal Aborts with a typed reason. */
+  end (reason: EndReason, cause?: unknown): void {
+    if (this.#endReason !== undefined) return
+    this.#endReason = reason
+    const error = this.#abort(reason, cause)
+    if (this.#started) {
+      void this.#stop().then(() => this.#settle({ ok: false, error }))
+    } else {
+      this.#publish({ ok: false, error })
+    }
+    this.#consumer?.onError(error)
+  }
+
+  /** @internal Resolves when the handler has ended or was let go, and waits for its finally blocks. */
+  async #stop (): Promise<void> {
+    if (this.#handlerDone) return
+    const startedAt = performance.now()
+    this.#return(maxReturns)
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(() => {
+        this.#logger.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
+          'handler goes on although its stream has ended: make it listen to its signal')
+        resolve()
+      }, detachAfterMs).unref()
+      this.#onHandlerDone = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  /** @internal Resolves when a handler that was aborted between two yields has run its finally blocks. */
+  async stopped (): Promise<void> {
+    if (this.#handlerDone || !this.#started) return
+    await new Promise<void>(resolve => {
+      const before = this.#onHandlerDone
+      this.#onHandlerDone = () => {
+        before?.()
+        resolve()
+      }
+    })
+  }
+
+  #start (): void {
+    const { handler, input, signal, host } = this.#call
+    this.#started = true
+    try {
+      signal?.throwIfAborted()
+      host.streamStarted(this)
+    } catch (error) {
+      this.#started = false
+      if (signal?.aborted) this.end('cancelled', error)
+      else this.#fail(error)
+      return
+    }
+    signal?.addEventListener('abort', this.#onSignal, { once: true })
+    let returned
+    try {
+      returned = handler(input, this.#context())
+    } catch (error) {
+      this.#onThrow(error)
+      return
+    }
+    this.#iterator = iteratorOf(returned)
+    if (this.#iterator !== undefined) this.#step()
+    else Promise.resolve(returned).then(this.#onValue, this.#onThrow)
+  }
+
+  // A plain value is the result; a promise may still bring something that streams, such as an upstream's body.
+  readonly #onValue = (value: unknown): void => {
+    this.#iterator = iteratorOf(value)
+    if (this.#iterator === undefined) this.#onReturn(value)
+    else if (this.#endReason === undefined) this.#step()
+    else this.#return(maxReturns)
+  }
+
+  readonly #step = (): void => {
+    if (this.#endReason !== undefined) return
+    try {
+      Promise.resolve(this.#iterator!.next()).then(this.#onStep, this.#onThrow)
+    } catch (error) {
+      this.#onThrow(error)
+    }
+  }
+
+  readonly #onStep = ({ done, value }: IteratorResult<unknown, unknown>): void => {
+    if (done) {
+      this.#onReturn(value)
+      return
+    }
+    this.#scope.flush()
+    if (this.#endReason === undefined) this.#consumer!.onProgress(value)
+  }
+
+  #onReturn (value: unknown): void {
+    this.#handlerEnded()
+    if (this.#endReason !== undefined) return
+    const result = value === undefined ? null : value
+    if (this.#scope.pending === 0) this.#complete(result)
+    else void this.#scope.below(1).then(() => this.#complete(result))
+  }
+
+  #complete (result: unknown): void {
+    if (this.#endReason !== undefined) return
+    const { failure } = this.#scope
+    if (failure !== undefined) {
+      this.#fail(failure)
+      return
+    }
+    this.#endReason = 'completed'
+    this.#publish({ ok: true, result })
+    this.#consumer!.onComplete(result)
+  }
+
+  readonly #onThrow = (error: unknown): void => {
+    this.#handlerEnded()
+    if (this.#endReason === undefined) this.#fail(error)
+    else if (!this.#isAbort(error)) this.#logger.warn({ err: error }, 'handler failed after its stream had ended')
+  }
+
+  #fail (error: unknown): void {
+    this.#endReason = 'failed'
+    void this.#settle({ ok: false, error })
+    this.#consumer!.onError(error)
+  }
+
+  // The first failure ends the handler; what was emitted by then is still handled, and only then is the consumer told.
+  #failByEvent (cause: unknown): void {
+    if (this.#endReason !== undefined || this.#handlerDone) return
+    this.#endReason = 'failed'
+    this.#abort('failed', cause)
+    void this.#stop()
+      .then(() => this.#scope.below(1))
+      .then(() => {
+        const error = this.#scope.failure
+        this.#publish({ ok: false, error })
+        this.#consumer!.onError(error)
+      })
+  }
+
+  #abort (reason: EndReason, cause: unknown): StreamAbortedError {
+    this.#abortError = new StreamAbortedError(this.definition.name, reason, cause)
+    this.#controller?.abort(this.#abortError)
+    return this.#abortError
+  }
+
+  async #settle (outcome: Outcome): Promise<void> {
+    await this.#scope.below(1)
+    this.#publish(outcome)
+  }
+
+  #publish (outcome: Outcome): void {
+    const { host, signal } = this.#call
+    this.#outcome = outcome
+    this.#settleResult?.(outcome)
+    signal?.removeEventListener('abort', this.#onSignal)
+    if (this.#started) host.streamEnded(this)
+  }
+
+  #handlerEnded (): void {
+    this.#handlerDone = true
+    this.#scope.seal()
+    this.#onHandlerDone?.()
+  }
+
+  // `return` queues behind a pending `next`: a generator that is blocked ends when its await does.
+  #return (attempts: number): void {
+    if (this.#iterator === undefined || this.#handlerDone || attempts === 0) return
+    let returned
+    try {
+      returned = this.#iterator.return?.()
+    } catch (error) {
+      this.#onThrow(error)
+      return
+    }
+    Promise.resolve(returned).then(step => {
+      if (this.#handlerDone) return
+      if (step === undefined || step.done) this.#handlerEnded()
+      else this.#return(attempts - 1)
+    }, this.#onThrow)
+  }
+
+  // Runs the stream for its result alone.
+  #drain (): void {
+    if (this.#consumer !== undefined) return
+    let turnStartedAt = performance.now()
+    const next = (): void => {
+      if (performance.now() - turnStartedAt < maxTurnMs) {
+        this.pull()
+        return
+      }
+      setImmediate(() => {
+        turnStartedAt = performance.now()
+        this.pull()
+      })
+    }
+    this.consume({ onProgress: next, onComplete () {}, onError () {} })
+    this.pull()
+  }
+
+  #isAbort (error: unknown): boolean {
+    if (error === this.#abortError) return true
+    if (!(error instanceof Error)) return false
+    return error.name === 'AbortError' || error.cause === this.#abortError
+  }
+
+  readonly #onSignal = (): void => {
+    this.end('cancelled', this.#call.signal!.reason)
+  }
+
+  get #signal (): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#abortError !== undefined) this.#controller.abort(this.#abortError)
+    }
+    return this.#controller.signal
+  }
+
+  get #logger (): Logger {
+    this.#log ??= this.#call.log.child({ streamId: this.streamId, command: this.definition.name })
+    return this.#log
+  }
+
+  #context (): HandlerContext {
+    // Getters, because most handlers use neither: a signal and a child logger cost more than the rest of a short stream.
+    const signal = (): AbortSignal => this.#signal
+    const log = (): Logger => this.#logger
+    return {
+      emit: this.#scope.emit,
+      streamId: this.streamId,
+      resumeAfter: this.#call.resumeAfter,
+      get signal () { return signal() },
+      get log () { return log() }
+    }
+  }
+}
+
+interface Waiting<P> {
+  resolve (result: IteratorResult<P, undefined>): void
+  reject (error: unknown): void
+}
+
+// What `for await` uses. The end may come between two calls of `next`; an error is kept for the next one.
+class StreamIterator<D extends CommandDefinition> implements AsyncIterator<ProgressOf<D>, undefined>, StreamConsumer {
+  readonly #stream: MediatorStream<D>
+  readonly #waiting: Array<Waiting<ProgressOf<D>>> = []
+  #error: { readonly value: unknown } | undefined
+  #ended = false
+
+  constructor (stream: MediatorStream<D>) {
+    this.#stream = stream
+    stream.consume(this)
+  }
+
+  next (): Promise<IteratorResult<ProgressOf<D>, undefined>> {
+    return new Promise((resolve, reject) => {
+      if (this.#error !== undefined) {
+        reject(this.#error.value)
+        this.#error = undefined
+      } else if (this.#ended) {
+        resolve({ done: true, value: undefined })
+      } else if (this.#waiting.push({ resolve, reject }) === 1) {
+        this.#stream.pull()
+      }
+    })
+  }
+
+  async return (): Promise<IteratorResult<ProgressOf<D>, undefined>> {
+    this.#stream.abort()
+    this.#error = undefined
+    await this.#stream.stopped()
+    return { done: true, value: undefined }
+  }
+
+  onProgress (value: unknown): void {
+    this.#waiting.shift()?.resolve({ done: false, value: value as ProgressOf<D> })
+    if (this.#waiting.length > 0) this.#stream.pull()
+  }
+
+  onComplete (): void {
+    this.#ended = true
+    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined })
+  }
+
+  onError (error: unknown): void {
+    this.#ended = true
+    const first = this.#waiting.shift()
+    if (first === undefined) this.#error = { value: error }
+    else first.reject(error)
+    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined })
+  }
+}

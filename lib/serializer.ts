@@ -1,0 +1,59 @@
+import { Kind } from '@sinclair/typebox'
+import type { TSchema } from '@sinclair/typebox'
+import type { Ajv, AnySchemaObject } from 'ajv'
+import fastJsonStringify from 'fast-json-stringify'
+import { compileCheck, describeErrors } from './schema-check.js'
+
+/** Turns a value into one JSON text; throws a plain `Error` that says what is wrong with the value. */
+export type Serialize = (value: unknown) => string
+
+/**
+ * Compiles a schema to a serializer that checks first. fast-json-stringify alone would coerce: `'12'` becomes `12`, `null`
+ * an empty object. Keys that the schema does not name are left out. Throws when the schema cannot be compiled.
+ */
+export function compileSerializer (schema: TSchema): Serialize {
+  // Compiled first, because it also refuses what no JSON schema has: `Type.Date()`, `Type.BigInt()`, `Type.Undefined()`.
+  const stringify = fastJsonStringify(schema as object)
+  const check = compileCheck(outputSchema(schema), { validateSchema: false, meta: false }, addOutputKeywords)
+  return function serialize (value) {
+    if (!check(value)) throw new Error(describeErrors(check.errors!))
+    return stringify(value)
+  }
+}
+
+/**
+ * The schema that a value must match before it is serialized. It differs from the one for input in two places: an unsafe
+ * schema takes the JavaScript value that the serializer writes for it (a Date, a bigint), and a schema that allows
+ * everything still refuses what JSON has no text for.
+ */
+function outputSchema (schema: TSchema): AnySchemaObject {
+  const copy = mapSchemas(schema)
+  if (schema[Kind] !== 'Unsafe') return isOpen(copy) ? { ...copy, serializable: true } : copy
+  if (schema['type'] === 'string' && ['date-time', 'date', 'time'].includes(schema['format'])) return { anyOf: [{ validDate: true }, copy] }
+  if (schema['type'] === 'integer') return { anyOf: [copy, { bigint: true }] }
+  return isOpen(copy) ? { ...copy, serializable: true } : copy
+}
+
+/** Copies a schema with each TypeBox schema inside it replaced; everything else (values, plain keywords) stays as it is. */
+function mapSchemas (schema: object): AnySchemaObject {
+  return Object.fromEntries(Object.entries(schema).map(([keyword, value]) => [keyword, mapValue(value)]))
+}
+
+function mapValue (value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value
+  if (Array.isArray(value)) return value.map(mapValue)
+  return Kind in value ? outputSchema(value as TSchema) : mapSchemas(value)
+}
+
+function isOpen (schema: AnySchemaObject): boolean {
+  return !['type', 'const', 'enum', 'anyOf', 'oneOf', 'allOf', '$ref'].some(keyword => keyword in schema)
+}
+
+function addOutputKeywords (ajv: Ajv): void {
+  ajv.addKeyword({ keyword: 'validDate', validate: (_: true, value: unknown) => value instanceof Date && !Number.isNaN(value.getTime()) })
+  ajv.addKeyword({ keyword: 'bigint', validate: (_: true, value: unknown) => typeof value === 'bigint' })
+  ajv.addKeyword({
+    keyword: 'serializable',
+    validate: (_: true, value: unknown) => !['undefined', 'function', 'symbol', 'bigint'].includes(typeof value)
+  })
+}

@@ -1,0 +1,243 @@
+import { Readable } from 'node:stream'
+import fastJsonStringify from 'fast-json-stringify'
+import type { Static, TSchema } from '@sinclair/typebox'
+import { errorCodes } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, RouteGenericInterface, RouteOptions } from 'fastify'
+import { serializersOf } from '../lib/definition.js'
+import type { CommandDefinition, InputOf } from '../lib/definition.js'
+import { IdempotencyUnsupportedError, InvalidRouteError, PluginMissingError } from '../lib/errors.js'
+import { FrameEncoder, frameStyle } from '../lib/frame-encoder.js'
+import type { EventNames, FrameStyle, Framing } from '../lib/frame-encoder.js'
+import { parseFrameId } from '../lib/frame-id.js'
+import type { FrameId } from '../lib/frame-id.js'
+import type { MediatorStream } from '../lib/mediator-stream.js'
+import type { StreamingMediator } from '../lib/streaming-mediator.js'
+import { chooseAnswer } from './accept.js'
+import type { AnswerType } from './accept.js'
+import { closed, compileInputCheck, validatorCompiler } from './input-validator.js'
+import type { OpenReplies } from './open-replies.js'
+import { rememberStream, replyWithProblem } from './problem-reply.js'
+import { whyNotFlat } from './query-input.js'
+import { ReplyStream } from './reply-stream.js'
+import { responseSchema } from './response-schema.js'
+
+/** Where the plugin keeps what replies share. */
+export const openReplies = Symbol('fastify-streaming-mediator.open-replies')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Runs commands and events; see `StreamingMediator`. */
+    mediator: StreamingMediator
+    /** @internal */
+    [openReplies]: OpenReplies
+  }
+}
+
+// The parts of a request, typed by the route's own schema.
+type Part<S, Key extends string> = S extends { readonly [K in Key]: infer P extends TSchema } ? Static<P> : unknown
+type MappedRequest<S> = FastifyRequest<RouteGenericInterface & {
+  Body: Part<S, 'body'>
+  Querystring: Part<S, 'querystring'>
+  Params: Part<S, 'params'>
+  Headers: Part<S, 'headers'>
+}>
+
+// RouteOptions is generic over the server (HTTP/1, HTTP/2, TLS), and a route object must fit every instance.
+type AnyRouteOptions = RouteOptions<any, any, any>
+
+/** Options of {@link commandRoute}: those of a Fastify route, and these. */
+export interface CommandRouteOptions<D extends CommandDefinition, S extends FastifySchema = FastifySchema>
+  extends Omit<AnyRouteOptions, 'method' | 'url' | 'handler' | 'schema' | 'errorHandler'> {
+  readonly url: string
+  /** GET takes the input from the query string. @default 'POST' */
+  readonly method?: 'GET' | 'POST'
+  /** Schemas of other parts of the request, as in any route. `body` and `querystring` need `map`. */
+  readonly schema?: S
+  /** Makes the input from the request, in place of its body or query string. What it gives is checked like those. */
+  readonly map?: (request: MappedRequest<S>) => InputOf<D> | Promise<InputOf<D>>
+  /** @default 'event' */
+  readonly framing?: Framing
+  /** Other names for the events. @default { start: 'start', progress: 'progress', complete: 'complete', failed: 'failed' } */
+  readonly eventNames?: EventNames
+  /**
+   * How long the handler may take to fail with an HTTP status, in milliseconds; after that the stream begins and a failure
+   * is a `failed` frame. `Infinity` waits for the first yield. @default the plugin's, 50
+   */
+  readonly commitAfterMs?: number
+  /** Replaces the route's handler of errors; `false` leaves the app's. @default answers `application/problem+json` */
+  readonly errorHandler?: AnyRouteOptions['errorHandler'] | false
+}
+
+const commands = new WeakMap<object, CommandDefinition>()
+
+/** The command that a route's handler runs, or undefined for any other route. */
+export function commandOf (handler: object): CommandDefinition | undefined {
+  return commands.get(handler)
+}
+
+/**
+ * Makes a Fastify route that runs a command and streams its progress.
+ * @throws MEDIATOR_ERR_INVALID_ROUTE, MEDIATOR_ERR_INVALID_OPTIONS, MEDIATOR_ERR_INVALID_DEFINITION
+ */
+export function commandRoute<D extends CommandDefinition, const S extends FastifySchema = FastifySchema> (
+  definition: D, options: CommandRouteOptions<D, S>
+): AnyRouteOptions {
+  const { map, framing, eventNames, commitAfterMs, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
+  serializersOf(definition)
+  if (method !== 'GET' && method !== 'POST') throw new InvalidRouteError(definition.name, `has the method ${String(method)}: it must be GET or POST`)
+  if (commitAfterMs !== undefined && !(commitAfterMs >= 0)) throw new InvalidRouteError(definition.name, 'has a negative commitAfterMs')
+  const route = new CommandRoute(definition, {
+    style: frameStyle(definition, framing, eventNames),
+    method,
+    commitAfterMs,
+    // A request typed by the route's own schema is a FastifyRequest; the route cannot know more.
+    map: map as ((request: FastifyRequest) => unknown) | undefined
+  })
+  const handler = async function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    return await route.handle(request, reply)
+  }
+  commands.set(handler, definition)
+  return {
+    validatorCompiler,
+    serializerCompiler: ({ schema }: { schema: object }) => fastJsonStringify(schema),
+    ...rest,
+    method,
+    handler,
+    schema: routeSchema(definition, method, schema, map !== undefined),
+    ...(errorHandler !== false && { errorHandler: errorHandler ?? replyWithProblem }),
+    ...(method === 'POST' && map === undefined
+      ? { preParsing: [requireJson, ...preParsing === undefined ? [] : Array.isArray(preParsing) ? preParsing : [preParsing]] }
+      : preParsing !== undefined && { preParsing })
+  }
+}
+
+function routeSchema (definition: CommandDefinition, method: 'GET' | 'POST', given: FastifySchema = {}, mapped: boolean): FastifySchema {
+  const part = method === 'GET' ? 'querystring' : 'body'
+  const schema = { ...given, response: { ...responseSchema(definition), ...given.response as object | undefined } }
+  if (mapped) return schema
+  if (given.body !== undefined || (given.querystring !== undefined && method === 'GET')) {
+    throw new InvalidRouteError(definition.name, `has a schema for its ${part}, which is its input: pass \`map\` to make the input from the request`)
+  }
+  if (method === 'POST') return { ...schema, body: closed(definition.input) }
+  const reason = whyNotFlat(definition.input)
+  if (reason !== undefined) throw new InvalidRouteError(definition.name, `cannot take its input from a query string: the input ${reason}`)
+  return { ...schema, querystring: closed(definition.input) }
+}
+
+// Fastify parses text/plain on any route, and browsers send it to other sites without asking first.
+async function requireJson (request: FastifyRequest): Promise<void> {
+  const type = request.headers['content-type']
+  if (type === undefined || !/^application\/(?:[\w.+-]+\+)?json[ \t]*(?:;|$)/i.test(type)) throw new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(type ?? '(none)')
+}
+
+interface CommandRouteSettings {
+  readonly style: FrameStyle
+  readonly method: 'GET' | 'POST'
+  readonly commitAfterMs: number | undefined
+  readonly map: ((request: FastifyRequest) => unknown) | undefined
+}
+
+class CommandRoute {
+  readonly #definition: CommandDefinition
+  readonly #settings: CommandRouteSettings
+  readonly #streams: boolean
+  readonly #checkInput: (input: unknown) => void
+
+  constructor (definition: CommandDefinition, settings: CommandRouteSettings) {
+    this.#definition = definition
+    this.#settings = settings
+    this.#streams = definition.progress !== undefined
+    this.#checkInput = settings.map === undefined ? () => {} : compileInputCheck(definition.input)
+  }
+
+  async handle (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { mediator } = request.server
+    if (mediator === undefined) throw new PluginMissingError()
+    const answer = chooseAnswer(request.headers.accept, this.#streams)
+    reply.header('vary', varyOnAccept(reply.getHeader('vary')))
+    reply.header('x-content-type-options', 'nosniff')
+    if (request.method === 'HEAD') return reply.headers(headersOf(answer)).send(Readable.from([]))
+    const seen = lastFrameSeen(request)
+    refuseIdempotencyKey(request)
+    // A reconnect must not run a command again; a query may run, but not once its end was seen.
+    if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) return reply.code(204).send()
+    const input = await this.#input(request)
+    const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, { log: request.log, resumeAfter: seen?.seq })
+    rememberStream(request, stream.streamId)
+    reply.headers(headersOf(answer))
+    return answer === 'application/json' ? await this.#replyWithResult(stream, reply) : await this.#replyWithStream(stream, request, reply, answer)
+  }
+
+  async #input (request: FastifyRequest): Promise<unknown> {
+    const { map, method } = this.#settings
+    if (map === undefined) return method === 'GET' ? request.query : request.body
+    const input = await map(request)
+    this.#checkInput(input)
+    return input
+  }
+
+  async #replyWithResult (stream: MediatorStream<CommandDefinition>, reply: FastifyReply): Promise<unknown> {
+    const onClose = (): void => stream.end('client-closed')
+    reply.raw.once('close', onClose)
+    if (reply.raw.closed || reply.raw.destroyed) onClose()
+    try {
+      const result = await stream.result
+      return reply.send(serializersOf(this.#definition).result(result))
+    } catch (error) {
+      if (stream.endReason !== 'client-closed') throw error
+      reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: 'client-closed' }, 'stream ended')
+      reply.hijack()
+      return reply
+    } finally {
+      reply.raw.off('close', onClose)
+    }
+  }
+
+  async #replyWithStream (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply, answer: AnswerType): Promise<unknown> {
+    const replies = request.server[openReplies]
+    const { style, commitAfterMs = replies.commitAfterMs } = this.#settings
+    const format = answer === 'text/event-stream' ? 'sse' : 'ndjson'
+    const body = new ReplyStream({
+      stream,
+      encoder: new FrameEncoder(this.#definition, stream.streamId, format, style),
+      response: reply.raw,
+      replies,
+      commitAfterMs,
+      log: request.log.child({ streamId: stream.streamId, command: this.#definition.name })
+    })
+    await body.commit()
+    if (body.abandoned) {
+      reply.hijack()
+      return reply
+    }
+    return reply.send(body)
+  }
+}
+
+function headersOf (answer: AnswerType): Record<string, string> {
+  if (answer === 'application/json') return { 'content-type': answer, 'cache-control': 'no-store' }
+  return { 'content-type': answer, 'cache-control': 'no-cache, no-store, no-transform', 'x-accel-buffering': 'no' }
+}
+
+function varyOnAccept (given: number | string | string[] | undefined): string {
+  if (given === undefined) return 'Accept'
+  const vary = String(given)
+  return /(?:^|,)\s*(?:accept|\*)\s*(?:,|$)/i.test(vary) ? vary : `${vary}, Accept`
+}
+
+// EventSource sends the header; a page that starts again after a reload can only change the url. An empty id is none.
+function lastFrameSeen (request: FastifyRequest): FrameId | undefined {
+  const id = request.headers['last-event-id'] ?? queryParameter(request, 'lastEventId')
+  return id === undefined || id === '' ? undefined : parseFrameId(String(id))
+}
+
+function refuseIdempotencyKey (request: FastifyRequest): void {
+  if ((request.headers['idempotency-key'] ?? queryParameter(request, 'idempotencyKey')) !== undefined) throw new IdempotencyUnsupportedError()
+}
+
+// From the url, because validation has taken the protocol's parameters out of `request.query`.
+function queryParameter (request: FastifyRequest, name: string): string | undefined {
+  const url = request.raw.url ?? ''
+  if (!url.includes(name)) return undefined
+  return new URLSearchParams(url.slice(url.indexOf('?') + 1)).get(name) ?? undefined
+}

@@ -1,0 +1,53 @@
+import AjvCompiler from '@fastify/ajv-compiler'
+import { Kind } from '@sinclair/typebox'
+import type { TSchema } from '@sinclair/typebox'
+import type { FastifySchemaCompiler } from 'fastify'
+import type { ErrorObject, ValidateFunction } from 'ajv'
+import { describeErrors } from '../lib/schema-check.js'
+import { protocolParameters, readTexts } from './query-input.js'
+
+// Fastify's own options take "5" for an integer, [1, null] for strings and drop unknown keys. A client that sends those has a bug.
+const strict = { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false, strict: false } as const
+
+/**
+ * An input's schema as clients must follow it: a top-level `Type.Object` that does not speak of additional properties is
+ * closed. Only that one: closing the members of an intersection would refuse everything.
+ */
+export function closed<S extends TSchema> (schema: S): S {
+  return schema[Kind] === 'Object' && !('additionalProperties' in schema) ? { ...schema, additionalProperties: false } : schema
+}
+
+/** The `validatorCompiler` of a command route. Texts of query strings, path parameters and headers are read by their schemas first. */
+export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart }) => {
+  const validate = compile(schema)
+  if (httpPart === 'body') return validate
+  return (texts: unknown) => {
+    const given = httpPart === 'querystring' ? withoutProtocolParameters(texts) : texts
+    const value = readTexts(schema, given)
+    return validate(value) ? { value } : { error: validationError(validate.errors!, httpPart ?? 'input') }
+  }
+}
+
+/** Compiles a check of an input that no part of the request held as it is. It throws what Fastify's own validation would. */
+export function compileInputCheck (schema: TSchema): (input: unknown) => void {
+  const validate = compile(closed(schema))
+  return function checkInput (input) {
+    if (!validate(input)) throw validationError(validate.errors!, 'input')
+  }
+}
+
+function compile (schema: TSchema): ValidateFunction {
+  // A compiler of its own each time: one compiler gives the first schema of an `$id` to every later one. Its declaration says
+  // that it takes the schema; it takes Fastify's route definition.
+  return AjvCompiler()({}, { customOptions: strict })({ schema }) as ValidateFunction
+}
+
+function withoutProtocolParameters (query: unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(query as object).filter(([name]) => !protocolParameters.has(name)))
+}
+
+function validationError (errors: readonly ErrorObject[], validationContext: string): Error {
+  return Object.assign(new Error(`${validationContext} ${describeErrors(errors)}`), {
+    statusCode: 400, code: 'FST_ERR_VALIDATION', validation: errors, validationContext
+  })
+}

@@ -1,0 +1,301 @@
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { CommandDefinition } from '../lib/definition.js'
+import { StreamAbortedError } from '../lib/errors.js'
+import type { FrameEncoder } from '../lib/frame-encoder.js'
+import type { Logger } from '../lib/logger.js'
+import type { MediatorStream, StreamConsumer } from '../lib/mediator-stream.js'
+import { problemOf } from '../lib/problem.js'
+import type { OpenReplies, OpenReply } from './open-replies.js'
+
+// What is ready in one turn of the event loop leaves in one write, up to about this many characters.
+const chunkLength = 16_384
+
+// A handler that never awaits is left alone for a turn of the event loop after this many milliseconds.
+const maxTurnMs = 5
+
+// A longer timeout overflows Node's timers: it waits for the first yield.
+const maxTimeoutMs = 2 ** 31 - 1
+
+/** Where frames go: straight into the response or, when a hook has put a stream in between, into this Readable's own buffer. */
+interface Sink {
+  /** Whether more may be written before the next drain. */
+  write (text: string): boolean
+  end (text: string): void
+}
+
+export interface ReplyStreamOptions {
+  readonly stream: MediatorStream<CommandDefinition>
+  readonly encoder: FrameEncoder
+  readonly response: ServerResponse
+  readonly replies: OpenReplies
+  readonly commitAfterMs: number
+  readonly log: Logger
+}
+
+/**
+ * The body of one streaming reply, and the owner of everything that lives as long as it: it pulls progress from the stream,
+ * encodes it, and writes whole frames. It is a Readable so that `reply.send` keeps hooks and cookies; `pipe` pumps straight
+ * into the response, which costs a third of the stream machinery. It ends once: by a terminal frame, or with its socket.
+ */
+export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
+  lastWriteAt = 0
+  readonly #stream: MediatorStream<CommandDefinition>
+  readonly #encoder: FrameEncoder
+  readonly #response: ServerResponse
+  readonly #replies: OpenReplies
+  readonly #log: Logger
+  readonly #commitAfterMs: number
+  #commitTimer: NodeJS.Timeout | undefined
+  #onCommit: { resolve (): void, reject (error: unknown): void } | undefined
+  #buffer = ''
+  #sink: Sink | undefined
+  #startWritten = false
+  #blocked = false
+  #pulling = false
+  #flushScheduled = false
+  #turnStartedAt = 0
+  #turnLength = 0
+  #terminal: string | undefined
+  #closed = false
+
+  constructor ({ stream, encoder, response, replies, commitAfterMs, log }: ReplyStreamOptions) {
+    // `close` would make Fastify log a premature end: this Readable never emits `end` when it writes to the response itself.
+    super({ emitClose: false })
+    this.#stream = stream
+    this.#encoder = encoder
+    this.#response = response
+    this.#replies = replies
+    this.#commitAfterMs = commitAfterMs
+    this.#log = log
+  }
+
+  /** Whether the client left before there was anything to answer. */
+  get abandoned (): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Starts the handler and resolves when the answer is known to be a stream: at the first progress, at the end, or after
+   * `commitAfterMs`. Rejects with what the handler threw before that. Resolves too when the client has left.
+   */
+  async commit (): Promise<void> {
+    this.#response.once('close', this.#onClose)
+    this.#stream.consume(this)
+    if (this.#response.closed || this.#response.destroyed) {
+      this.#onClose()
+      return
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#onCommit = { resolve, reject }
+      if (this.#commitAfterMs <= maxTimeoutMs) this.#commitTimer = setTimeout(this.#commit, this.#commitAfterMs)
+      this.#turnStartedAt = performance.now()
+      this.#pull()
+    })
+  }
+
+  onProgress (value: unknown): void {
+    this.#pulling = false
+    const { length } = this.#buffer
+    try {
+      this.#writeStart()
+      this.#buffer += this.#encoder.progress(value)
+    } catch (error) {
+      this.#stream.end('failed', error)
+      return
+    }
+    this.#commit()
+    this.#advance(this.#buffer.length - length)
+  }
+
+  onComplete (result: unknown): void {
+    try {
+      this.#writeStart()
+      this.#finish(this.#encoder.complete(result))
+      this.#log.debug({ reason: 'completed' }, 'stream ended')
+    } catch (error) {
+      this.onError(error)
+    }
+  }
+
+  onError (error: unknown): void {
+    if (this.#closed) return
+    if (!(error instanceof StreamAbortedError)) this.#fail(error)
+    // A value that could not be written ended the stream: that error is the one to tell.
+    else if (error.reason === 'failed') this.#fail(error.cause)
+    else this.#finishFailed(error)
+  }
+
+  writeHeartbeat (): void {
+    // Never behind a reader that does not read, and never between the parts of what waits to be written.
+    if (this.#blocked || this.#terminal !== undefined || this.#sink === undefined) return
+    this.#buffer += this.#encoder.heartbeat
+    this.#flush()
+  }
+
+  cut (): void {
+    this.#response.destroy()
+  }
+
+  override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
+    if (destination as unknown !== this.#response || options?.end === false) return super.pipe(destination, options)
+    const response = this.#response
+    response.on('drain', this.#onDrain)
+    this.#open({
+      write: text => response.write(text),
+      end: text => { response.end(text) }
+    })
+    return destination
+  }
+
+  override _read (): void {
+    if (this.#sink !== undefined) {
+      this.#onDrain()
+      return
+    }
+    this.#open({
+      write: text => this.push(text),
+      end: text => {
+        this.push(text)
+        this.push(null)
+      }
+    })
+  }
+
+  override _destroy (error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#onClose()
+    callback(error)
+  }
+
+  #pull (): void {
+    if (this.#pulling || this.#terminal !== undefined || this.#closed) return
+    this.#pulling = true
+    this.#stream.pull()
+  }
+
+  // Decides what follows a frame: the next pull, a write first, or a turn of the event loop for others.
+  #advance (length: number): void {
+    if (this.#sink === undefined) return
+    this.#turnLength += length
+    if (this.#turnLength >= chunkLength || performance.now() - this.#turnStartedAt >= maxTurnMs) {
+      this.#flush()
+      setImmediate(this.#onTurn)
+      return
+    }
+    this.#scheduleFlush()
+    if (!this.#blocked) this.#pull()
+  }
+
+  readonly #onTurn = (): void => {
+    this.#turnStartedAt = performance.now()
+    this.#turnLength = 0
+    if (!this.#blocked) this.#pull()
+  }
+
+  readonly #onDrain = (): void => {
+    this.#blocked = false
+    if (this.#buffer !== '') this.#flush()
+    if (!this.#blocked) this.#pull()
+  }
+
+  #scheduleFlush (): void {
+    if (this.#flushScheduled) return
+    this.#flushScheduled = true
+    // From a microtask, so that the flush comes after all microtasks of this turn: nextTick alone may run before them.
+    queueMicrotask(() => process.nextTick(this.#onFlush))
+  }
+
+  readonly #onFlush = (): void => {
+    this.#flushScheduled = false
+    this.#flush()
+  }
+
+  #flush (): void {
+    if (this.#buffer === '' || this.#blocked || this.#closed || this.#sink === undefined) return
+    const text = this.#buffer
+    this.#buffer = ''
+    this.lastWriteAt = performance.now()
+    this.#blocked = !this.#sink.write(text)
+  }
+
+  // Its number is 1, so it is made before any other frame; before the commit it may still be thrown away.
+  #writeStart (): void {
+    if (this.#startWritten) return
+    this.#startWritten = true
+    this.#buffer = this.#encoder.start(this.#replies.heartbeatMs)
+  }
+
+  readonly #commit = (): void => {
+    if (this.#onCommit === undefined) return
+    clearTimeout(this.#commitTimer)
+    this.#writeStart()
+    this.#onCommit.resolve()
+    this.#onCommit = undefined
+  }
+
+  #open (sink: Sink): void {
+    this.#sink = sink
+    this.lastWriteAt = performance.now()
+    this.#replies.add(this)
+    if (this.#terminal !== undefined) {
+      this.#end()
+      return
+    }
+    this.#scheduleFlush()
+    this.#onTurn()
+  }
+
+  // Before the commit a failure is an HTTP status, at once. After it the frame waits for the stream's events to settle, so
+  // that nothing of it goes on behind a client that has seen the end.
+  #fail (error: unknown): void {
+    if (this.#onCommit === undefined) {
+      const finish = (): void => this.#finishFailed(error)
+      this.#stream.result.then(finish, finish)
+      return
+    }
+    clearTimeout(this.#commitTimer)
+    this.#closed = true
+    this.#response.off('close', this.#onClose)
+    this.#onCommit.reject(error)
+    this.#onCommit = undefined
+  }
+
+  #finishFailed (error: unknown): void {
+    if (this.#closed) return
+    if (this.#onCommit !== undefined) {
+      this.#fail(error)
+      return
+    }
+    const problem = problemOf(error, this.#stream.streamId)
+    const level = problem.status >= 500 && !(error instanceof StreamAbortedError) ? 'error' : 'info'
+    this.#log[level]({ err: error, reason: this.#stream.endReason }, 'stream ended')
+    this.#finish(this.#encoder.failed(problem))
+  }
+
+  #finish (terminal: string): void {
+    this.#terminal = terminal
+    this.#commit()
+    if (this.#sink !== undefined) this.#end()
+  }
+
+  #end (): void {
+    const text = this.#buffer + this.#terminal!
+    this.#buffer = ''
+    this.#sink!.end(text)
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#commitTimer)
+    this.#replies.delete(this)
+    this.#response.off('close', this.#onClose).off('drain', this.#onDrain)
+    this.#buffer = ''
+    if (this.#terminal === undefined) {
+      this.#log.info({ reason: 'client-closed' }, 'stream ended')
+      this.#stream.end('client-closed')
+    }
+    this.#onCommit?.resolve()
+    this.#onCommit = undefined
+  }
+}
