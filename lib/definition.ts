@@ -129,7 +129,8 @@ function define<Name extends string, Input extends TSchema, Progress extends Pro
 
 function compileOutput ({ name, progress, result }: CommandDefinition): OutputSerializers {
   const single = progress === undefined || isSchema(progress)
-  const schemas = Object.entries(single ? {} : progress)
+  const schemas = single ? [] : Object.entries(progress ?? {})
+  if (!single && schemas.length === 0) throw new InvalidDefinitionError(name, 'needs a TypeBox schema, or a record of them, as its progress')
   for (const [event] of schemas) {
     if (!isEventName(event)) throw new InvalidDefinitionError(name, `has the progress event "${event}": event names match ${eventNamePattern.source}`)
     if (reservedEventNames.has(event)) throw new InvalidDefinitionError(name, `has the progress event "${event}": that name is reserved`)

@@ -66,7 +66,8 @@ export class EventDispatcher {
     const run = { scope }
     this.#running.add(run)
     try {
-      await handler(event, { signal, log: scope.log })
+      // A getter, because a child logger costs more than most event handlers.
+      await handler(event, { signal, get log () { return scope.log.child({ event: event.name }) } })
       if (this.#running.delete(run)) scope.handled()
     } catch (error) {
       scope.log.error({ err: error, event: event.name }, 'event handler failed')

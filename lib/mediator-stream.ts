@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { CommandDefinition, ProgressOf, ResultOf } from './definition.js'
 import { StreamAbortedError, StreamIteratedError } from './errors.js'
 import type { EndReason } from './errors.js'
@@ -74,6 +75,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   #started = false
   #handlerDone = false
   #onHandlerDone: (() => void) | undefined
+  #stopping: Promise<void> | undefined
   #abortError: StreamAbortedError | undefined
   #endReason: EndReason | undefined
   #outcome: Outcome | undefined
@@ -148,7 +150,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#endReason = reason
     const error = this.#abort(reason, cause)
     if (this.#started) {
-      void this.#stop().then(() => this.#settle({ ok: false, error }))
+      this.#stopping = this.#stop()
+      void this.#stopping.then(() => this.#settle({ ok: false, error }))
     } else {
       this.#publish({ ok: false, error })
     }
@@ -160,8 +163,11 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#handlerDone) return
     const startedAt = performance.now()
     this.#return(maxReturns)
+    if (this.#handlerDone) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
+        // What it emitted in the step that it does not leave are facts, too.
+        this.#scope.flush()
         this.#logger.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
           'handler goes on although its stream has ended: make it listen to its signal')
         resolve()
@@ -173,16 +179,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     })
   }
 
-  /** @internal Resolves when a handler that was aborted between two yields has run its finally blocks. */
+  /** @internal Resolves when a handler whose stream has ended has run its finally blocks, or was let go. */
   async stopped (): Promise<void> {
-    if (this.#handlerDone || !this.#started) return
-    await new Promise<void>(resolve => {
-      const before = this.#onHandlerDone
-      this.#onHandlerDone = () => {
-        before?.()
-        resolve()
-      }
-    })
+    await this.#stopping
   }
 
   #start (): void {
@@ -198,24 +197,36 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       return
     }
     signal?.addEventListener('abort', this.#onSignal, { once: true })
-    let returned
     try {
-      returned = handler(input, this.#context())
+      const returned = handler(input, this.#context())
+      this.#iterator = iteratorOf(returned)
+      if (this.#iterator !== undefined) this.#begin(returned)
+      else Promise.resolve(returned).then(this.#onValue, this.#onThrow)
     } catch (error) {
       this.#onThrow(error)
-      return
     }
-    this.#iterator = iteratorOf(returned)
-    if (this.#iterator !== undefined) this.#step()
-    else Promise.resolve(returned).then(this.#onValue, this.#onThrow)
   }
 
   // A plain value is the result; a promise may still bring something that streams, such as an upstream's body.
   readonly #onValue = (value: unknown): void => {
-    this.#iterator = iteratorOf(value)
+    try {
+      this.#iterator = iteratorOf(value)
+    } catch (error) {
+      this.#onThrow(error)
+      return
+    }
     if (this.#iterator === undefined) this.#onReturn(value)
-    else if (this.#endReason === undefined) this.#step()
-    else this.#return(maxReturns)
+    else this.#begin(value)
+  }
+
+  #begin (upstream: unknown): void {
+    if (this.#endReason === undefined) {
+      this.#step()
+      return
+    }
+    this.#return(maxReturns)
+    // A Readable's iterator is a generator: returned before its first step, it leaves its stream open.
+    if (upstream instanceof Readable) upstream.on('error', () => {}).destroy()
   }
 
   readonly #step = (): void => {
@@ -227,7 +238,13 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     }
   }
 
-  readonly #onStep = ({ done, value }: IteratorResult<unknown, unknown>): void => {
+  readonly #onStep = (step: IteratorResult<unknown, unknown>): void => {
+    // A hand-written iterator can give anything, which `for await` refuses as well.
+    if (step === null || typeof step !== 'object') {
+      this.#onThrow(new TypeError(`The iterator of command "${this.definition.name}" gave ${step} where { done, value } is expected`))
+      return
+    }
+    const { done, value } = step
     if (done) {
       this.#onReturn(value)
       return
@@ -273,7 +290,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#endReason !== undefined || this.#handlerDone) return
     this.#endReason = 'failed'
     this.#abort('failed', cause)
-    void this.#stop()
+    this.#stopping = this.#stop()
+    void this.#stopping
       .then(() => this.#scope.below(1))
       .then(() => {
         const error = this.#scope.failure
@@ -319,7 +337,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     }
     Promise.resolve(returned).then(step => {
       if (this.#handlerDone) return
-      if (step === undefined || step.done) this.#handlerEnded()
+      if (step?.done !== false) this.#handlerEnded()
       else this.#return(attempts - 1)
     }, this.#onThrow)
   }
@@ -417,7 +435,8 @@ class StreamIterator<D extends CommandDefinition> implements AsyncIterator<Progr
   }
 
   onProgress (value: unknown): void {
-    this.#waiting.shift()?.resolve({ done: false, value: value as ProgressOf<D> })
+    // A yielded `undefined` is a step without progress.
+    if (value !== undefined) this.#waiting.shift()?.resolve({ done: false, value: value as ProgressOf<D> })
     if (this.#waiting.length > 0) this.#stream.pull()
   }
 

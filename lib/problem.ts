@@ -24,12 +24,14 @@ export interface Problem {
  * that quote an upstream's answer. A 5xx tells nothing of the error.
  */
 export function problemOf (thrown: unknown, instance?: string): Problem {
-  const error = thrown instanceof StreamAbortedError ? wireErrorOf(thrown) : thrown
+  const error = attempt(() => thrown instanceof StreamAbortedError ? wireErrorOf(thrown) : undefined) ?? thrown
   const statusCode = read(error, 'statusCode')
   const status = typeof statusCode === 'number' && statusCode in STATUS_CODES && statusCode >= 400 ? statusCode : 500
   const title = STATUS_CODES[status]!
   const message = read(error, 'message')
   const validation = read(error, 'validation')
+  // Other validators have entries of other shapes.
+  const errors = status < 500 ? attempt(() => Array.isArray(validation) ? fieldErrors(validation as ErrorObject[]) : undefined) : undefined
   return {
     type: 'about:blank',
     title,
@@ -38,7 +40,7 @@ export function problemOf (thrown: unknown, instance?: string): Problem {
     ...(instance !== undefined && { instance }),
     code: codeOf(error, status, title),
     retryable: status === 429 || status === 503,
-    ...(status < 500 && Array.isArray(validation) && { errors: fieldErrors(validation as ErrorObject[]) })
+    ...(errors !== undefined && { errors })
   }
 }
 
@@ -55,8 +57,12 @@ function codeOf (error: unknown, status: number, title: string): string {
 
 // Anything can be thrown: a string, null, an object whose getters throw.
 function read (error: unknown, key: string): unknown {
+  return attempt(() => (error as Record<string, unknown> | null | undefined)?.[key])
+}
+
+function attempt<T> (get: () => T): T | undefined {
   try {
-    return (error as Record<string, unknown> | null | undefined)?.[key]
+    return get()
   } catch {
     return undefined
   }

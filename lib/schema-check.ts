@@ -60,6 +60,8 @@ function messageOf ({ keyword, message, params }: ErrorObject): string {
     case 'additionalProperties':
     case 'unevaluatedProperties': return 'is not allowed'
     case 'enum': return `must be one of ${params['allowedValues'].map((value: unknown) => JSON.stringify(value)).join(', ')}`
+    case 'serializable': return 'cannot be written as JSON'
+    case 'validDate': return 'must be a valid Date or its text'
     default: return message ?? `fails ${keyword}`
   }
 }

@@ -85,6 +85,11 @@ export class StreamingMediator {
     this.#dispatcher.addHandler(definition, handler as EventHandler)
   }
 
+  /** How many streams have started and not settled. */
+  get openStreams (): number {
+    return this.#streams.size
+  }
+
   /** Whether the command or query has a handler. */
   hasHandler (definition: CommandDefinition): boolean {
     return this.#handlers.has(definition.name)

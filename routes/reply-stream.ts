@@ -53,6 +53,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #startWritten = false
   #blocked = false
   #pulling = false
+  // Until the next turn of the event loop: a drain within this one must not pull.
+  #resting = false
   #flushScheduled = false
   #turnStartedAt = 0
   #turnLength = 0
@@ -168,7 +170,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   #pull (): void {
-    if (this.#pulling || this.#terminal !== undefined || this.#closed) return
+    if (this.#pulling || this.#resting || this.#terminal !== undefined || this.#closed) return
     this.#pulling = true
     this.#stream.pull()
   }
@@ -179,6 +181,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#turnLength += length
     if (this.#turnLength >= chunkLength || performance.now() - this.#turnStartedAt >= maxTurnMs) {
       this.#flush()
+      this.#resting = true
       setImmediate(this.#onTurn)
       return
     }
@@ -187,6 +190,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   readonly #onTurn = (): void => {
+    this.#resting = false
     this.#turnStartedAt = performance.now()
     this.#turnLength = 0
     if (!this.#blocked) this.#pull()

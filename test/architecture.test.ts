@@ -1,0 +1,81 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+
+const folders = ['lib', 'routes', 'plugins']
+const files = folders.flatMap(folder => readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  .filter(name => name.endsWith('.ts')).map(name => normalize(`${folder}/${name}`)))
+
+/** What a file imports: packages by name, files by their path from the root. */
+function importsOf (file: string): Array<{ from: string, typeOnly: boolean, reexport: boolean }> {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022)
+  return source.statements.flatMap(statement => {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return []
+    if (statement.moduleSpecifier === undefined || !ts.isStringLiteral(statement.moduleSpecifier)) return []
+    const { text } = statement.moduleSpecifier
+    return [{
+      from: text.startsWith('.') ? join(dirname(file), text).replace(/\.js$/, '.ts') : text,
+      typeOnly: ts.isExportDeclaration(statement) ? statement.isTypeOnly : statement.importClause?.isTypeOnly ?? false,
+      reexport: ts.isExportDeclaration(statement)
+    }]
+  })
+}
+
+t.test('lib knows neither Fastify nor HTTP', async t => {
+  for (const file of files.filter(file => file.startsWith('lib/'))) {
+    const foreign = importsOf(file).map(({ from }) => from)
+      .filter(from => /^(?:fastify|@fastify\/(?!error$)|fastify-plugin|routes\/|plugins\/)/.test(from))
+    t.strictSame(foreign, [], file)
+  }
+})
+
+t.test('lib/client runs in a browser: no node: modules, and only types of the rest of lib', async t => {
+  for (const file of files.filter(file => file.startsWith('lib/client/'))) {
+    const foreign = importsOf(file).filter(({ from, typeOnly }) => from.startsWith('node:') || (!typeOnly && /^lib\/(?!client\/)/.test(from)))
+    t.strictSame(foreign, [], file)
+  }
+  t.pass('there is no client yet')
+})
+
+t.test('routes do not wire and plugins do not translate', async t => {
+  for (const file of files.filter(file => file.startsWith('routes/'))) {
+    t.strictSame(importsOf(file).filter(({ from }) => /^(?:plugins\/|index\.ts|fastify-plugin)/.test(from)), [], file)
+  }
+  for (const file of files.filter(file => file.startsWith('plugins/'))) {
+    t.strictSame(importsOf(file).filter(({ from }) => /^(?:index\.ts|node:http2?$|node:stream)/.test(from)), [], file)
+  }
+})
+
+t.test('only index.ts re-exports', async t => {
+  for (const file of files) t.strictSame(importsOf(file).filter(({ reexport }) => reexport), [], file)
+})
+
+t.test('imports make no circle', async t => {
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) throw new Error(`circle: ${[...path, file].join(' -> ')}`)
+    for (const { from, typeOnly } of importsOf(file)) {
+      if (!typeOnly && files.includes(from)) visit(from, [...path, file])
+    }
+  }
+  for (const file of files) t.doesNotThrow(() => visit(file, []), file)
+})
+
+t.test('a file has the name of its concept', async t => {
+  for (const file of files) t.match(file, /^[a-z]+\/(?:[a-z]+\/)?(?!utils?\.|helpers?\.|types\.|common\.)[a-z0-9]+(?:-[a-z0-9]+)*\.tsx?$/, file)
+})
+
+t.test('an optional dependency is imported by one file', async t => {
+  const { peerDependenciesMeta = {} } = JSON.parse(readFileSync('package.json', 'utf8'))
+  for (const name of Object.keys(peerDependenciesMeta)) {
+    t.ok(files.filter(file => importsOf(file).some(({ from }) => from === name)).length <= 1, name)
+  }
+  t.pass('there is none yet, or each has one place')
+})
+
+t.test('every dependency is used, and everything used is a dependency', async t => {
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const declared = Object.keys({ ...dependencies, ...peerDependencies }).sort()
+  const used = new Set(files.flatMap(importsOf).map(({ from }) => from).filter(from => !/^node:|\.ts$/.test(from)))
+  t.strictSame([...used].sort(), declared)
+})
