@@ -122,10 +122,18 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   onError (error: unknown): void {
     if (this.#closed) return
-    if (!(error instanceof StreamAbortedError)) this.#fail(error)
+    const aborted = error instanceof StreamAbortedError
     // A value that could not be written ended the stream: that error is the one to tell.
-    else if (error.reason === 'failed') this.#fail(error.cause)
-    else this.#finishFailed(error)
+    const told = aborted && error.reason === 'failed' ? error.cause : error
+    if (this.#onCommit !== undefined) {
+      this.#refuse(told)
+    } else if (aborted && told === error) {
+      this.#finishFailed(told)
+    } else {
+      // Not before its events have settled, so that nothing of the stream goes on behind a client that has seen the end.
+      const finish = (): void => this.#finishFailed(told)
+      this.#stream.result.then(finish, finish)
+    }
   }
 
   writeHeartbeat (): void {
@@ -249,30 +257,21 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#onTurn()
   }
 
-  // Before the commit a failure is an HTTP status, at once. After it the frame waits for the stream's events to settle, so
-  // that nothing of it goes on behind a client that has seen the end.
-  #fail (error: unknown): void {
-    if (this.#onCommit === undefined) {
-      const finish = (): void => this.#finishFailed(error)
-      this.#stream.result.then(finish, finish)
-      return
-    }
+  // Before the commit a failure is an HTTP status, at once.
+  #refuse (error: unknown): void {
     clearTimeout(this.#commitTimer)
     this.#closed = true
     this.#response.off('close', this.#onClose)
-    this.#onCommit.reject(error)
+    this.#onCommit!.reject(error)
     this.#onCommit = undefined
   }
 
   #finishFailed (error: unknown): void {
     if (this.#closed) return
-    if (this.#onCommit !== undefined) {
-      this.#fail(error)
-      return
-    }
     const problem = problemOf(error, this.#stream.streamId)
-    const level = problem.status >= 500 && !(error instanceof StreamAbortedError) ? 'error' : 'info'
-    this.#log[level]({ err: error, reason: this.#stream.endReason }, 'stream ended')
+    const reason = error instanceof StreamAbortedError ? error.reason : 'failed'
+    const level = problem.status >= 500 && reason === 'failed' ? 'error' : 'info'
+    this.#log[level]({ err: error, reason }, 'stream ended')
     this.#finish(this.#encoder.failed(problem))
   }
 

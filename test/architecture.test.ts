@@ -51,6 +51,17 @@ t.test('only index.ts re-exports', async t => {
   for (const file of files) t.strictSame(importsOf(file).filter(({ reexport }) => reexport), [], file)
 })
 
+t.test('index.ts reaches every file, so that coverage counts each', async t => {
+  const reached = new Set<string>()
+  const visit = (file: string): void => {
+    if (reached.has(file)) return
+    reached.add(file)
+    importsOf(file).filter(({ from }) => files.includes(from)).forEach(({ from }) => visit(from))
+  }
+  visit('index.ts')
+  t.strictSame(files.filter(file => !reached.has(file)), [])
+})
+
 t.test('imports make no circle', async t => {
   const visit = (file: string, path: readonly string[]): void => {
     if (path.includes(file)) throw new Error(`circle: ${[...path, file].join(' -> ')}`)

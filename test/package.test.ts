@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+const run = promisify(execFile)
+
+const app = `
+import Fastify from 'fastify'
+import { Type } from '@sinclair/typebox'
+import streamingMediator, { commandRoute, commandRoutes, defineCommand, defineEvent, StreamingMediator } from 'fastify-streaming-mediator'
+import type { Handler } from 'fastify-streaming-mediator'
+
+const Count = defineCommand({
+  name: 'count',
+  input: Type.Object({ to: Type.Integer() }),
+  progress: Type.Object({ n: Type.Integer() }),
+  result: Type.Object({ total: Type.Integer() })
+})
+const Counted = defineEvent({ name: 'counted', payload: Type.Object({ n: Type.Integer() }) })
+const count: Handler<typeof Count> = async function * ({ to }, { emit }) {
+  for (let n = 1; n <= to; n++) {
+    emit(Counted, { n })
+    yield { n }
+  }
+  return { total: to }
+}
+
+const app = Fastify()
+await app.register(streamingMediator)
+app.mediator.addHandler(Count, count)
+app.mediator.addEventHandler(Counted, event => { const n: number = event.payload.n; void n })
+app.route(commandRoute(Count, { url: '/count' }))
+await app.register(commandRoutes, { prefix: '/commands', commands: [Count] })
+const response = await app.inject({ method: 'POST', url: '/count', payload: { to: 2 } })
+const mediator = new StreamingMediator()
+mediator.addHandler(Count, count)
+const { total }: { total: number } = await mediator.send(Count, { to: 3 })
+console.log(response.body.split('\\n').filter(line => line.startsWith('event')).join(' '), total)
+await app.close()
+`
+
+t.test('an app in a fresh folder that installs the tarball type-checks and runs', { timeout: 120_000 }, async t => {
+  const folder = t.testdir()
+  // Packing builds first.
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder])
+  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+  const names: string[] = packed.files.map(({ path }: { path: string }) => path)
+  const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.(?:md|svg|png)|dist\/(?:index|(?:lib|routes|plugins)\/[a-z-]+)\.(?:js|d\.ts))$/.test(name))
+  t.strictSame(extra, [], 'nothing else is in the tarball')
+  for (const name of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) t.ok(names.includes(name), name)
+
+  const { devDependencies } = JSON.parse(JSON.stringify((await import('../package.json', { with: { type: 'json' } })).default))
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
+  await writeFile(join(folder, 'app.ts'), app)
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({
+    compilerOptions: { target: 'es2022', lib: ['es2023'], module: 'nodenext', strict: true, rootDir: '.', types: ['node'], skipLibCheck: false }
+  }))
+  const dependency = (name: string): string => `${name}@${devDependencies[name]}`
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename),
+    ...['fastify', '@sinclair/typebox', 'typescript', '@types/node'].map(dependency)], { cwd: folder })
+  await run('npx', ['tsc'], { cwd: folder }).catch(error => t.fail(error.stdout))
+  t.equal((await run('node', ['app.js'], { cwd: folder })).stdout, 'event: start event: progress event: progress event: complete 3\n')
+})
