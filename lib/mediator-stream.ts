@@ -241,7 +241,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   readonly #onStep = (step: IteratorResult<unknown, unknown>): void => {
     // A hand-written iterator can give anything, which `for await` refuses as well.
     if (step === null || typeof step !== 'object') {
-      this.#onThrow(new TypeError(`The iterator of command "${this.definition.name}" gave ${step} where { done, value } is expected`))
+      this.#onThrow(new TypeError(`The iterator of command "${this.definition.name}" gave ${String(step)} where { done, value } is expected`))
       return
     }
     const { done, value } = step
