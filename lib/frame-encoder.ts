@@ -32,10 +32,13 @@ const defaultNames = { start: 'start', progress: 'progress', complete: 'complete
 export function frameStyle (definition: CommandDefinition, framing: Framing = 'event', given: EventNames = {}): FrameStyle {
   const subject = `"${definition.name}" route`
   if (framing !== 'event' && framing !== 'envelope') throw new InvalidOptionsError(subject, "framing must be 'event' or 'envelope'")
-  const unknown = Object.keys(given).find(key => !(key in defaultNames))
+  const unknown = Object.keys(given).find(key => !Object.hasOwn(defaultNames, key))
   if (unknown !== undefined) throw new InvalidOptionsError(subject, `eventNames has no ${unknown}`)
-  const names = { ...defaultNames, ...given }
+  const names = { ...defaultNames, ...Object.fromEntries(Object.entries(given).filter(([, name]) => name !== undefined)) }
   const { progressNames } = serializersOf(definition)
+  if (progressNames.length > 0 && given.progress !== undefined) {
+    throw new InvalidOptionsError(subject, 'eventNames.progress has no effect, because the definition names its progress events itself')
+  }
   const all = [names.start, names.complete, names.failed, ...(progressNames.length > 0 ? progressNames : [names.progress])]
   const malformed = all.find(name => !isEventName(name))
   if (malformed !== undefined) throw new InvalidOptionsError(subject, `eventNames holds "${malformed}", which is no event name`)

@@ -125,6 +125,11 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     return new StreamIterator<D>(this)
   }
 
+  /** @internal What the stream was aborted with; undefined while it runs and after any other end. */
+  get abortError (): StreamAbortedError | undefined {
+    return this.#abortError
+  }
+
   /** @internal Makes the one consumer known. Nothing starts before the first pull. */
   consume (consumer: StreamConsumer): void {
     if (this.#consumer !== undefined) throw new StreamIteratedError(this.definition.name)
@@ -165,13 +170,14 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#return(maxReturns)
     if (this.#handlerDone) return
     await new Promise<void>(resolve => {
+      // Not unref'ed: somebody waits for the end, and it is near.
       const timer = setTimeout(() => {
         // What it emitted in the step that it does not leave are facts, too.
         this.#scope.flush()
         this.#logger.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
           'handler goes on although its stream has ended: make it listen to its signal')
         resolve()
-      }, detachAfterMs).unref()
+      }, detachAfterMs)
       this.#onHandlerDone = () => {
         clearTimeout(timer)
         resolve()

@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http'
 import type { ErrorObject } from 'ajv'
-import { CancelledError, ShuttingDownError, StreamAbortedError } from './errors.js'
-import { fieldErrors } from './schema-check.js'
+import { CancelledError, ShuttingDownError } from './errors.js'
+import type { StreamAbortedError } from './errors.js'
+import { describeFields, fieldErrors } from './schema-check.js'
 import type { FieldError } from './schema-check.js'
 
 /** What a client is told about an error: the members of RFC 9457, a code, and whether to try again. */
@@ -23,20 +24,19 @@ export interface Problem {
  * Describes any thrown value to a client. Only `statusCode` decides the status, because HTTP clients set `status` on errors
  * that quote an upstream's answer. A 5xx tells nothing of the error.
  */
-export function problemOf (thrown: unknown, instance?: string): Problem {
-  const error = attempt(() => thrown instanceof StreamAbortedError ? wireErrorOf(thrown) : undefined) ?? thrown
+export function problemOf (error: unknown, instance?: string): Problem {
   const statusCode = read(error, 'statusCode')
   const status = typeof statusCode === 'number' && statusCode in STATUS_CODES && statusCode >= 400 ? statusCode : 500
   const title = STATUS_CODES[status]!
-  const message = read(error, 'message')
   const validation = read(error, 'validation')
   // Other validators have entries of other shapes.
   const errors = status < 500 ? attempt(() => Array.isArray(validation) ? fieldErrors(validation as ErrorObject[]) : undefined) : undefined
+  const detail = status < 500 && read(error, 'expose') !== false ? detailOf(error, errors) : undefined
   return {
     type: 'about:blank',
     title,
     status,
-    ...(status < 500 && typeof message === 'string' && message !== '' && read(error, 'expose') !== false && { detail: message }),
+    ...(detail !== undefined && { detail }),
     ...(instance !== undefined && { instance }),
     code: codeOf(error, status, title),
     retryable: status === 429 || status === 503,
@@ -44,9 +44,18 @@ export function problemOf (thrown: unknown, instance?: string): Problem {
   }
 }
 
-// `stream.abort` has one error for its caller; the wire has one code for each reason.
-function wireErrorOf ({ reason }: StreamAbortedError): Error {
+/**
+ * What the reader of a stream is told of its abort: the caller has one error for all reasons, the wire a code for each. Only
+ * for the stream's own: the abort of another, which a handler may pass on, is a failure like any other.
+ */
+export function wireErrorOf ({ reason }: StreamAbortedError): Error {
   return reason === 'shutdown' ? new ShuttingDownError() : new CancelledError()
+}
+
+// Validators word their messages each in their own way, and not all name the field.
+function detailOf (error: unknown, errors: readonly FieldError[] | undefined): string | undefined {
+  const message = errors === undefined ? read(error, 'message') : describeFields(errors)
+  return typeof message === 'string' && message !== '' ? message : undefined
 }
 
 function codeOf (error: unknown, status: number, title: string): string {

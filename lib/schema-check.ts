@@ -42,7 +42,12 @@ export function fieldErrors (errors: readonly ErrorObject[]): FieldError[] {
 
 /** One line for a log or an error message. */
 export function describeErrors (errors: readonly ErrorObject[]): string {
-  return fieldErrors(errors).map(({ field, message }) => field === '' ? message : `${field} ${message}`).join('; ')
+  return describeFields(fieldErrors(errors))
+}
+
+/** The same of fields that are named already. */
+export function describeFields (errors: readonly FieldError[]): string {
+  return errors.map(({ field, message }) => field === '' ? message : `${field} ${message}`).join('; ')
 }
 
 function fieldOf ({ instancePath, params }: ErrorObject): string {

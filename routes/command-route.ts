@@ -11,6 +11,7 @@ import type { EventNames, FrameStyle, Framing } from '../lib/frame-encoder.js'
 import { parseFrameId } from '../lib/frame-id.js'
 import type { FrameId } from '../lib/frame-id.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
+import { wireErrorOf } from '../lib/problem.js'
 import type { StreamingMediator } from '../lib/streaming-mediator.js'
 import { chooseAnswer } from './accept.js'
 import type { AnswerType } from './accept.js'
@@ -105,7 +106,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     handler,
     schema: routeSchema(definition, method, schema, map !== undefined),
     ...(errorHandler !== false && { errorHandler: errorHandler ?? replyWithProblem }),
-    ...(method === 'POST' && map === undefined
+    ...(method === 'POST' && (map === undefined || schema?.body !== undefined)
       ? { preParsing: [requireJson, ...preParsing === undefined ? [] : Array.isArray(preParsing) ? preParsing : [preParsing]] }
       : preParsing !== undefined && { preParsing })
   }
@@ -153,8 +154,8 @@ class CommandRoute {
   async handle (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { mediator } = request.server
     if (mediator === undefined) throw new PluginMissingError()
-    const answer = chooseAnswer(request.headers.accept, this.#streams)
     reply.header('vary', varyOnAccept(reply.getHeader('vary')))
+    const answer = chooseAnswer(request.headers.accept, this.#streams)
     reply.header('x-content-type-options', 'nosniff')
     if (request.method === 'HEAD') return reply.headers(headersOf(answer)).send(Readable.from([]))
     const seen = lastFrameSeen(request)
@@ -184,7 +185,9 @@ class CommandRoute {
       const result = await stream.result
       return reply.send(serializersOf(this.#definition).result(result))
     } catch (error) {
-      if (stream.endReason !== 'client-closed') throw error
+      const { abortError } = stream
+      if (abortError === undefined || error !== abortError) throw error
+      if (abortError.reason !== 'client-closed') throw wireErrorOf(abortError)
       reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: 'client-closed' }, 'stream ended')
       reply.hijack()
       return reply

@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { CommandDefinition } from '../lib/definition.js'
-import { StreamAbortedError } from '../lib/errors.js'
+import type { EndReason } from '../lib/errors.js'
 import type { FrameEncoder } from '../lib/frame-encoder.js'
 import type { Logger } from '../lib/logger.js'
 import type { MediatorStream, StreamConsumer } from '../lib/mediator-stream.js'
-import { problemOf } from '../lib/problem.js'
+import { problemOf, wireErrorOf } from '../lib/problem.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
@@ -122,16 +122,17 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   onError (error: unknown): void {
     if (this.#closed) return
-    const aborted = error instanceof StreamAbortedError
+    const { abortError } = this.#stream
+    const own = abortError !== undefined && error === abortError
     // A value that could not be written ended the stream: that error is the one to tell.
-    const told = aborted && error.reason === 'failed' ? error.cause : error
+    const told = !own ? error : abortError.reason === 'failed' ? abortError.cause : wireErrorOf(abortError)
     if (this.#onCommit !== undefined) {
       this.#refuse(told)
-    } else if (aborted && told === error) {
-      this.#finishFailed(told)
+    } else if (own && abortError.reason !== 'failed') {
+      this.#finishFailed(told, abortError.reason)
     } else {
       // Not before its events have settled, so that nothing of the stream goes on behind a client that has seen the end.
-      const finish = (): void => this.#finishFailed(told)
+      const finish = (): void => this.#finishFailed(told, 'failed')
       this.#stream.result.then(finish, finish)
     }
   }
@@ -266,10 +267,9 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#onCommit = undefined
   }
 
-  #finishFailed (error: unknown): void {
+  #finishFailed (error: unknown, reason: EndReason): void {
     if (this.#closed) return
     const problem = problemOf(error, this.#stream.streamId)
-    const reason = error instanceof StreamAbortedError ? error.reason : 'failed'
     const level = problem.status >= 500 && reason === 'failed' ? 'error' : 'info'
     this.#log[level]({ err: error, reason }, 'stream ended')
     this.#finish(this.#encoder.failed(problem))

@@ -1,6 +1,6 @@
-import { globSync, readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { basename, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 
 export const root = resolve(import.meta.dirname, '../..')
 
@@ -54,8 +54,8 @@ export async function writeModules (page: Page, folder: string): Promise<Map<Blo
 }
 
 function list (folder: string): string[] {
-  const pattern = folder === '' ? '*.md' : `${folder}/**/*.md`
-  return globSync(pattern, { cwd: root }).filter(path => !basename(path).startsWith('.')).sort()
+  const names = readdirSync(join(root, folder), { recursive: folder !== '', encoding: 'utf8' })
+  return names.filter(name => name.endsWith('.md')).map(name => join(folder, name).replaceAll('\\', '/')).sort()
 }
 
 function blocksOf (text: string): Block[] {

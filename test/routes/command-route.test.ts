@@ -52,7 +52,7 @@ t.test('fills in the defaults of the input', async t => {
   t.strictSame(started, [{ to: 0, label: 'n' }])
 })
 
-const bad: Array<[string, { headers?: Record<string, string>, payload?: string }, number, unknown?]> = [
+const bad: Array<[string, { headers?: Record<string, string>, payload?: string }, number, Array<{ field: string, message: string }>?]> = [
   ['bad JSON', { headers: json, payload: '{"to":' }, 400],
   ['no body', { headers: json }, 400],
   ['null', { headers: json, payload: 'null' }, 400, [{ field: '', message: 'must be object' }]],
@@ -76,6 +76,7 @@ for (const [what, request, status, errors] of bad) {
     const response = await app.inject({ method: 'POST', url: '/count', ...request })
     t.equal(response.statusCode, status)
     t.match(response.headers, { 'content-type': /^application\/problem\+json/, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    t.equal(response.json().detail !== undefined && response.json().detail.includes(errors?.[0]?.field ?? ''), true)
     t.match(response.json(), { type: 'about:blank', title: String, status, detail: String, code: /^(?:FST|MEDIATOR)_ERR_/, retryable: false })
     t.strictSame(response.json().errors, errors)
     t.strictSame(started, [])
@@ -212,6 +213,7 @@ t.test('makes the input by map, from any part of the request, and checks it', as
   t.strictSame(namesOf(parseFrames(response.body)), ['start', 'progress', 'complete'])
   t.strictSame(started, [{ to: 1, label: 'x' }])
   t.equal((await app.inject({ method: 'POST', url: '/count/x', payload: { label: 'x' } })).json().errors[0].field, 'to')
+  t.equal((await app.inject({ method: 'POST', url: '/count/1', payload: '{"label":"x"}', headers: { 'content-type': 'text/plain' } })).statusCode, 415)
   const refused = await app.inject('/wrong?n=1')
   t.equal(refused.statusCode, 400)
   t.match(refused.json(), { code: 'FST_ERR_VALIDATION', errors: [{ field: 'extra', message: 'is not allowed' }] })
@@ -298,6 +300,25 @@ t.test('fails a stream whose output does not match, and tells only the log why',
   t.equal(logs.filter(line => /must be integer|must be object/.test((line['err'] as { message?: string } | undefined)?.message ?? '')).length, 4)
   const late = await post({ progress: { n: 1 }, result: { total: 'x' } })
   t.strictSame(namesOf(parseFrames(late.body)), ['start', 'progress', 'failed'])
+})
+
+t.test('tells of another stream\'s abort as a failure of this one', async t => {
+  const { app } = await createApp(t)
+  app.mediator.addHandler(Add, async () => await new Promise<number>(() => {}))
+  app.mediator.addHandler(Count, async function * ({ to }) {
+    if (to === 1) yield { n: 1 }
+    const controller = new AbortController()
+    setImmediate(() => controller.abort())
+    await app.mediator.send(Add, { a: 1, b: 1 }, { signal: controller.signal })
+    return { total: 1 }
+  })
+  app.route(commandRoute(Count, { url: '/count' }))
+  const frames = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
+  t.match(frames.at(-1), { event: 'failed', data: { status: 500, code: 'MEDIATOR_ERR_STREAM_ABORTED' } })
+  for (const accept of ['text/event-stream', 'application/json']) {
+    const early = await app.inject({ method: 'POST', url: '/count', payload: { to: 2 }, headers: { accept } })
+    t.match(early.json(), { status: 500, code: 'MEDIATOR_ERR_STREAM_ABORTED' })
+  }
 })
 
 t.test('renames events and wraps them in envelopes', async t => {

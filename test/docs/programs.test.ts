@@ -1,0 +1,82 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { promisify } from 'node:util'
+import t from 'tap'
+import type { Test } from 'tap'
+import { pages, root, writeModules } from './pages.js'
+import type { Block } from './pages.js'
+
+const run = promisify(execFile)
+const hasCurl = await run('curl', ['--version']).then(() => true, () => false)
+const programs = pages.filter(({ blocks }) => blocks.some(({ mark }) => mark === 'run'))
+
+t.test('finds the programs of the README and of the guide', async t => {
+  t.same(programs.map(({ path }) => path), ['README.md', 'docs/guides/getting-started.md'])
+  t.equal(programs[0]!.blocks.filter(({ language }) => language === 'ts').length, 1)
+})
+
+for (const page of programs) {
+  t.test(`the programs of ${page.path} do what it says`, async t => {
+    const files = await writeModules(page, t.testdir())
+    let program: Program | undefined
+    let compared = 0
+    for (const [index, block] of page.blocks.entries()) {
+      const said = page.blocks[index + 1]
+      if (block.mark === 'run') {
+        program = await start(t, files.get(block)!)
+        if (program.address !== undefined) continue
+        t.equal(program.output.trim(), outputAfter(block, said), `line ${block.line}`)
+        compared++
+      } else if (program?.address !== undefined && block.text.startsWith('curl ')) {
+        if (!hasCurl) {
+          t.comment('curl is not installed')
+          continue
+        }
+        const { stdout } = await run('sh', ['-c', block.text.replaceAll('localhost:3000', program.address)])
+        t.equal(maskIds(stdout), maskIds(outputAfter(block, said)), `line ${block.line}`)
+        compared++
+      }
+    }
+    t.ok(compared > 0 || !hasCurl, `${compared} outputs compared`)
+  })
+}
+
+interface Program {
+  /** What it printed until it listened or ended. */
+  readonly output: string
+  /** Where it listens; undefined when it ended by itself. */
+  readonly address: string | undefined
+}
+
+async function start (t: Test, file: string): Promise<Program> {
+  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'close') as Promise<[code: number | null]>
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8')
+  const listening = new Promise<string>(resolve => {
+    child.stdout.on('data', (text: string) => {
+      output += text
+      const address = /^http:\/\/(\S+:\d+)$/m.exec(output)
+      if (address !== null) resolve(address[1]!)
+    })
+  })
+  const first = await Promise.race([listening, ended])
+  if (typeof first === 'string') return { output, address: first }
+  t.equal(first[0], 0, `${file} ends well`)
+  return { output, address: undefined }
+}
+
+function outputAfter ({ line }: Block, said: Block | undefined): string {
+  if (said?.language !== 'text') throw new Error(`The block at line ${line} is not followed by its output`)
+  return said.text.trim()
+}
+
+// The id of each stream is another one: what a page says and what was printed are compared without it.
+function maskIds (text: string): string {
+  const ids = Array.from(text.matchAll(/"(?:streamId|instance)":"([\w-]{22})"/g), ([, id]) => id!)
+  return ids.reduce((masked, id) => masked.replaceAll(id, '<stream>'), text.trim())
+}

@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorCodes } from 'fastify'
+import t from 'tap'
+import ts from 'typescript'
+import * as errors from '../../lib/errors.js'
+import { pageAt, pages, root } from './pages.js'
+
+const { options: compilerOptions } = ts.parseJsonConfigFileContent(
+  ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config, ts.sys, root)
+const program = ts.createProgram([join(root, 'index.ts')], compilerOptions)
+const checker = program.getTypeChecker()
+const exported = new Map(checker
+  .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(join(root, 'index.ts'))!)!)
+  .map(symbol => [symbol.name, symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol]))
+
+t.test('errors.md has a row for each error, with its status, and for no other', async t => {
+  // Errors differ in what their constructors take, and none of them minds getting nothing.
+  const made = Object.values(errors).map(ErrorClass => new (ErrorClass as new () => { code: string, statusCode: number })())
+  const expected = made.map(({ code, statusCode }) => `${code} ${statusCode}`).sort()
+  const rows = rowsOf('docs/reference/errors.md')
+  t.ok(expected.length > 15)
+  t.same(rows.filter(([code]) => code!.startsWith('MEDIATOR_ERR_')).map(([code, status]) => `${code} ${status}`).sort(), expected)
+  for (const cells of rows) t.ok(cells.length === 4 && cells.every(cell => cell !== ''), `${cells[0]} is explained`)
+})
+
+t.test('errors.md tells the statuses of Fastify\'s errors as Fastify does', async t => {
+  const rows = rowsOf('docs/reference/errors.md').filter(([code]) => code!.startsWith('FST_'))
+  t.ok(rows.length > 4)
+  for (const [code, status] of rows) t.equal(new errorCodes[code as keyof typeof errorCodes]().statusCode, Number(status), code!)
+})
+
+t.test('no page names a code that does not exist', async t => {
+  const codes = new Set(Object.values(errors).map(ErrorClass => new (ErrorClass as new () => { code: string })().code))
+  for (const { path, text } of pages) {
+    for (const [code] of text.matchAll(/\bMEDIATOR_ERR_[A-Z_]*[A-Z]/g)) t.ok(codes.has(code), `${path}: ${code}`)
+  }
+})
+
+t.test('options.md tells the defaults that the schemas hold', async t => {
+  const schemas = ['lib/streaming-mediator.ts', 'plugins/streaming-mediator.ts'].map(path => readFileSync(join(root, path), 'utf8')).join('\n')
+  const defaults = Array.from(schemas.matchAll(/^ {2}(\w+): Type\.\w+\(\{.*\bdefault: ([\d_]+)/gm), ([, name, value]) => [name!, Number(value!.replaceAll('_', ''))] as const)
+  t.ok(defaults.length >= 5, `${defaults.length} options in schemas`)
+  const rows = rowsOf('docs/reference/options.md')
+  for (const [name, value] of defaults) t.ok(rows.some(cells => cells[0] === name && cells[3] === `\`${value}\``), `${name} is ${value} by default`)
+})
+
+t.test('options.md has a row for each option, and its default is the one of the code', async t => {
+  const rows = rowsOf('docs/reference/options.md')
+  const names = new Set<string>()
+  for (const type of ['MediatorOptions', 'StreamingMediatorOptions', 'CommandRouteOptions', 'CommandRoutesOptions', 'StreamOptions']) {
+    for (const { name, doc } of membersOf(type)) {
+      names.add(name)
+      const row = rows.filter(cells => cells[0] === name)
+      t.ok(row.length > 0, `${type}.${name} has a row`)
+      const value = /^'?[\w]+'?$/.exec(doc)?.[0]
+      if (value !== undefined) t.ok(row.some(cells => cells[3] === `\`${value}\``), `${type}.${name} is ${value} by default`)
+    }
+  }
+  // `prefix` is Fastify's.
+  t.same(rows.map(cells => cells[0]!).filter(name => name !== 'prefix' && !names.has(name)), [], 'and no other row')
+})
+
+t.test('api.md has a row for each export, and for no other', async t => {
+  const text = pageAt('docs/reference/api.md').text
+  const tables = text.split(/\n\n/).filter(part => part.includes('| export |'))
+  const documented = tables.flatMap(table => Array.from(table.matchAll(/^\| `(\w+)` \|/gm), ([, name]) => name!))
+  t.ok(exported.size > 20)
+  t.same(documented.sort(), [...exported.keys()].filter(name => name !== 'default').sort())
+})
+
+t.test('api.md names the public members of the classes and of the context', async t => {
+  const text = pageAt('docs/reference/api.md').text
+  for (const type of ['StreamingMediator', 'MediatorStream', 'HandlerContext', 'EventContext', 'EmittedEvent', 'CommandDefinition', 'EventDefinition', 'Logger']) {
+    const members = membersOf(type)
+    t.ok(members.length > 0, type)
+    for (const { name } of members) t.ok(text.includes(`\`${name}\``) || text.includes(`\`${name}(`), `${type}.${name}`)
+  }
+})
+
+/** The cells of all rows of a page whose first cell is a name in code. */
+function rowsOf (path: string): string[][] {
+  return Array.from(pageAt(path).text.matchAll(/^\| `(\w+)` \|.*\|$/gm), ([row, name]) =>
+    [name!, ...row.split(/(?<!\\)\|/).slice(2, -1).map(cell => cell.trim())])
+}
+
+/** The public members of an exported type that are declared in this repository, with their `@default`. */
+function membersOf (type: string): Array<{ name: string, doc: string }> {
+  const symbol = exported.get(type)
+  if (symbol === undefined) throw new Error(`${type} is not exported`)
+  return checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol))
+    .filter(member => /^\w+$/.test(member.name) && !member.name.startsWith('__'))
+    .filter(member => !member.getDeclarations()?.every(declaration => declaration.getSourceFile().fileName.includes('node_modules')) || type === 'Logger')
+    .filter(member => !member.getJsDocTags(checker).some(({ name }) => name === 'internal'))
+    .map(member => ({
+      name: member.name,
+      doc: member.getJsDocTags(checker).filter(({ name }) => name === 'default').map(({ text }) => ts.displayPartsToString(text)).join('')
+    }))
+}
