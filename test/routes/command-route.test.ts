@@ -304,7 +304,10 @@ t.test('fails a stream whose output does not match, and tells only the log why',
 
 t.test('tells of another stream\'s abort as a failure of this one', async t => {
   const { app } = await createApp(t)
-  app.mediator.addHandler(Add, async () => await new Promise<number>(() => {}))
+  app.mediator.addHandler(Add, async (_input, { signal }) => {
+    await once(signal, 'abort')
+    return 0
+  })
   app.mediator.addHandler(Count, async function * ({ to }) {
     if (to === 1) yield { n: 1 }
     const controller = new AbortController()
