@@ -28,8 +28,9 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
     problem = problemOf(error, instance)
     request.log.error({ err: error, streamId, instance }, 'request failed')
   }
+  // A Buffer, because Fastify adds a charset to a text, and the media type has none.
   void reply
     .code(problem.status)
     .headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-    .send(JSON.stringify(problem))
+    .send(Buffer.from(JSON.stringify(problem)))
 }

@@ -1,0 +1,32 @@
+import { buildApp } from './app.js'
+
+const { HOST: host = '127.0.0.1', PORT: port = '3000' } = process.env
+
+if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) exit(`PORT is "${port}": it must be a number from 0 to 65535`)
+
+const app = await buildApp({ logger: true })
+
+try {
+  const url = await app.listen({ host, port: Number(port) })
+  const fileIds = (await app.folder.list()).map(({ fileId }) => fileId)
+  console.log(`\nOpen ${url}/ or watch the command in a terminal:\n\n${curlLine(`${url}/commands/process-files`, { fileIds })}\n`)
+} catch (error) {
+  exit((error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    ? `Port ${port} of ${host} is in use: stop what listens there, or choose another one with PORT`
+    : `Cannot listen at port ${port} of ${host}: ${(error as Error).message}`)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  // `on`, because npm and tsx both pass on what the terminal has sent to us already. Closing twice is closing once.
+  process.on(signal, () => { void app.close() })
+}
+
+function curlLine (url: string, input: object): string {
+  // A single quote ends the shell's quoted text: it stands in a text of its own.
+  return `curl -N -X POST ${url} -H 'content-type: application/json' -d '${JSON.stringify(input).replaceAll("'", "'\\''")}'`
+}
+
+function exit (message: string): never {
+  console.error(message)
+  process.exit(1)
+}

@@ -1,0 +1,57 @@
+import { EventEmitter, once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { Writable } from 'node:stream'
+import type { Test } from 'tap'
+import { buildApp } from '../../example-app/app.js'
+import { parseFrames } from '../support/frames.js'
+import type { Frame } from '../support/frames.js'
+
+/** The files that the example app comes with. */
+export const exampleFiles = fileURLToPath(new URL('../../example-app/files/', import.meta.url))
+
+interface LogLine {
+  readonly level: number
+  readonly msg: string
+  readonly [key: string]: any
+}
+
+/** The example app behind a real socket. It closes with the test. */
+export class RunningApp {
+  readonly logs: LogLine[] = []
+  readonly #logged = new EventEmitter()
+  url = ''
+
+  async start (t: Test, filesDir = exampleFiles): Promise<this> {
+    const stream = new Writable({
+      write: (chunk, _encoding, callback) => {
+        this.logs.push(JSON.parse(String(chunk)))
+        this.#logged.emit('line')
+        callback()
+      }
+    })
+    const app = await buildApp({ filesDir, logger: { level: 'debug', stream } })
+    t.teardown(() => app.close())
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    this.url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+    return this
+  }
+
+  /** Resolves with the first line of the log that has this message. */
+  async logged (msg: string): Promise<LogLine> {
+    for (;;) {
+      const found = this.logs.find(line => line.msg === msg)
+      if (found !== undefined) return found
+      await once(this.#logged, 'line')
+    }
+  }
+
+  async post (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+    return await fetch(this.url + path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+  }
+
+  /** The frames of a command that is posted. */
+  async run (input: unknown): Promise<Frame[]> {
+    return parseFrames(await (await this.post('/commands/process-files', input)).text())
+  }
+}
