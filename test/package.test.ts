@@ -3,8 +3,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { childEnvironment } from './support/child-environment.js'
 
 const run = promisify(execFile)
+const env = childEnvironment
 
 const app = `
 import Fastify from 'fastify'
@@ -44,7 +46,7 @@ await app.close()
 t.test('an app in a fresh folder that installs the tarball type-checks and runs', { timeout: 120_000 }, async t => {
   const folder = t.testdir()
   // Packing builds first.
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder])
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { env })
   const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
   const names: string[] = packed.files.map(({ path }: { path: string }) => path)
   const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.(?:md|svg|png)|dist\/(?:index|(?:lib|routes|plugins)\/[a-z-]+)\.(?:js|d\.ts))$/.test(name))
@@ -59,7 +61,7 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   }))
   const dependency = (name: string): string => `${name}@${devDependencies[name]}`
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename),
-    ...['fastify', '@sinclair/typebox', 'typescript', '@types/node'].map(dependency)], { cwd: folder })
-  await run('npx', ['tsc'], { cwd: folder }).catch(error => t.fail(error.stdout))
-  t.equal((await run('node', ['app.js'], { cwd: folder })).stdout, 'event: start event: progress event: progress event: complete 3\n')
+    ...['fastify', '@sinclair/typebox', 'typescript', '@types/node'].map(dependency)], { cwd: folder, env })
+  await run('npx', ['tsc'], { cwd: folder, env }).catch(error => t.fail(error.stdout))
+  t.equal((await run('node', ['app.js'], { cwd: folder, env })).stdout, 'event: start event: progress event: progress event: complete 3\n')
 })

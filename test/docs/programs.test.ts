@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { promisify } from 'node:util'
 import t from 'tap'
 import type { Test } from 'tap'
+import { childEnvironment } from '../support/child-environment.js'
 import { pages, root, writeModules } from './pages.js'
 import type { Block } from './pages.js'
 
@@ -49,7 +50,7 @@ interface Program {
 }
 
 async function start (t: Test, file: string): Promise<Program> {
-  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env: childEnvironment, stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(child, 'close') as Promise<[code: number | null]>
   t.teardown(async () => {
     child.kill('SIGKILL')

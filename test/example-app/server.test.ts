@@ -7,15 +7,14 @@ import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
+import { childEnvironment } from '../support/child-environment.js'
 import { namesOf, parseFrames } from '../support/frames.js'
 
 const cwd = fileURLToPath(new URL('../..', import.meta.url))
 
 function startServer (t: Test, env: Record<string, string>): { child: ChildProcess, output: () => string, errors: () => string } {
-  // Without tap's own loaders, which would come with the environment.
-  const { NODE_OPTIONS, ...rest } = process.env
   // What `npm start` runs; npm itself would keep a signal to itself.
-  const child = spawn('node_modules/.bin/tsx', ['example-app/server.ts'], { cwd, env: { ...rest, ...env } })
+  const child = spawn('node_modules/.bin/tsx', ['example-app/server.ts'], { cwd, env: { ...childEnvironment, ...env } })
   t.teardown(() => child.kill())
   let output = ''
   let errors = ''

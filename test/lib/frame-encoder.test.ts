@@ -1,0 +1,212 @@
+import { Type } from '@sinclair/typebox'
+import t from 'tap'
+import { defineCommand } from '../../lib/definition.js'
+import type { CommandDefinition } from '../../lib/definition.js'
+import { FrameEncoder, frameStyle } from '../../lib/frame-encoder.js'
+import type { EventNames, FrameFormat, Framing } from '../../lib/frame-encoder.js'
+import { problemOf } from '../../lib/problem.js'
+
+const streamId = 'Zk3vQx0bT2mYw9LhR4sD1A'
+
+const ProcessFiles = defineCommand({
+  name: 'process-files',
+  input: Type.Object({}),
+  progress: Type.Object({ fileId: Type.String(), sizeBytes: Type.Integer() }),
+  result: Type.Object({ processed: Type.Integer() })
+})
+
+const Watch = defineCommand({ name: 'watch', input: Type.Null(), progress: { tick: Type.Integer(), 'tock:2': Type.Object({ n: Type.Integer() }) } })
+
+function returning (result: ReturnType<typeof Type.Any>): CommandDefinition {
+  return defineCommand({ name: 'returning', input: Type.Null(), result })
+}
+
+function encoder (definition: CommandDefinition, format: FrameFormat = 'sse', framing?: Framing, names?: EventNames): FrameEncoder {
+  return new FrameEncoder(definition, streamId, format, frameStyle(definition, framing, names))
+}
+
+const notFound = problemOf(Object.assign(new Error('No such file'), { statusCode: 404 }), streamId)
+const bug = problemOf(new Error('secret'), streamId)
+
+t.test('writes the frames of the protocol as server-sent events', async t => {
+  const frames = encoder(ProcessFiles)
+  t.equal(frames.start(15_000), `event: start
+id: ${streamId}.1
+data: {"streamId":"${streamId}","command":"process-files","attempt":1,"resumable":false,"heartbeatMs":15000}
+
+`)
+  t.equal(frames.progress({ fileId: 'a', sizeBytes: 1024, secret: true }), `event: progress
+id: ${streamId}.2
+data: {"fileId":"a","sizeBytes":1024}
+
+`)
+  t.equal(frames.complete({ processed: 1 }), `event: complete
+id: ${streamId}.3.end
+data: {"processed":1}
+
+`)
+  t.equal(frames.heartbeat, ':\n\n')
+})
+
+t.test('writes a failure with the members of its problem', async t => {
+  t.equal(encoder(ProcessFiles).failed(notFound), `event: failed
+id: ${streamId}.1.end
+data: {"type":"about:blank","title":"Not Found","status":404,"detail":"No such file","instance":"${streamId}","code":"NOT_FOUND","retryable":false}
+
+`)
+})
+
+t.test('has no heartbeat interval in a start that does not go over HTTP', async t => {
+  t.equal(encoder(ProcessFiles).start(), `event: start
+id: ${streamId}.1
+data: {"streamId":"${streamId}","command":"process-files","attempt":1,"resumable":false}
+
+`)
+})
+
+t.test('writes one line a frame as NDJSON', async t => {
+  const frames = encoder(ProcessFiles, 'ndjson')
+  t.equal(frames.start(1), `{"event":"start","id":"${streamId}.1","data":{"streamId":"${streamId}","command":"process-files","attempt":1,"resumable":false,"heartbeatMs":1}}\n`)
+  t.equal(frames.progress({ fileId: 'a\nb', sizeBytes: 1 }), `{"event":"progress","id":"${streamId}.2","data":{"fileId":"a\\nb","sizeBytes":1}}\n`)
+  t.equal(frames.complete({ processed: 1 }), `{"event":"complete","id":"${streamId}.3.end","data":{"processed":1}}\n`)
+  t.equal(frames.heartbeat, '\n')
+})
+
+t.test('writes unnamed events with their type inside, for clients that listen to message', async t => {
+  const frames = encoder(ProcessFiles, 'sse', 'envelope')
+  t.equal(frames.start(1), `id: ${streamId}.1
+data: {"type":"start","streamId":"${streamId}","command":"process-files","attempt":1,"resumable":false,"heartbeatMs":1}
+
+`)
+  t.equal(frames.progress({ fileId: 'a', sizeBytes: 1 }), `id: ${streamId}.2
+data: {"type":"progress","data":{"fileId":"a","sizeBytes":1}}
+
+`)
+  t.equal(frames.complete({ processed: 1 }), `id: ${streamId}.3.end
+data: {"type":"complete","processed":1}
+
+`)
+})
+
+t.test('gives a failure in an envelope a message', async t => {
+  t.equal(encoder(ProcessFiles, 'sse', 'envelope', { failed: 'error' }).failed(notFound), `id: ${streamId}.1.end
+data: {"type":"error","title":"Not Found","status":404,"detail":"No such file","instance":"${streamId}","code":"NOT_FOUND","retryable":false,"message":"No such file"}
+
+`)
+  t.equal(encoder(ProcessFiles, 'sse', 'envelope').failed(bug), `id: ${streamId}.1.end
+data: {"type":"failed","title":"Internal Server Error","status":500,"instance":"${streamId}","code":"INTERNAL_SERVER_ERROR","retryable":false,"message":"Internal Server Error"}
+
+`)
+})
+
+for (const [result, data] of [
+  [{ type: 'mine', n: 1 }, '{"type":"complete","data":{"type":"mine","n":1}}'],
+  [{ type: undefined, n: 1 }, '{"type":"complete","n":1}'],
+  [{}, '{"type":"complete"}'],
+  [{ data: 1 }, '{"type":"complete","data":1}'],
+  [null, '{"type":"complete","data":null}'],
+  [5, '{"type":"complete","data":5}'],
+  ['{"a":1}', '{"type":"complete","data":"{\\"a\\":1}"}'],
+  [[1], '{"type":"complete","data":[1]}'],
+  [[], '{"type":"complete","data":[]}']
+] as const) {
+  t.test(`puts the result ${JSON.stringify(result)} into an envelope as ${data}`, async t => {
+    t.equal(encoder(returning(Type.Any()), 'sse', 'envelope').complete(result), `id: ${streamId}.1.end\ndata: ${data}\n\n`)
+  })
+}
+
+t.test('does not put frames of NDJSON into envelopes', async t => {
+  t.equal(encoder(ProcessFiles, 'ndjson', 'envelope').complete({ processed: 1 }), `{"event":"complete","id":"${streamId}.1.end","data":{"processed":1}}\n`)
+})
+
+t.test('names each progress of a record of schemas', async t => {
+  const frames = encoder(Watch)
+  t.equal(frames.progress({ event: 'tick', data: 1 }), `event: tick\nid: ${streamId}.1\ndata: 1\n\n`)
+  t.equal(frames.progress({ event: 'tock:2', data: { n: 2 } }), `event: tock:2\nid: ${streamId}.2\ndata: {"n":2}\n\n`)
+  t.equal(encoder(Watch, 'sse', 'envelope').progress({ event: 'tick', data: 1 }), `id: ${streamId}.1\ndata: {"type":"tick","data":1}\n\n`)
+  t.equal(encoder(Watch, 'ndjson').progress({ event: 'tick', data: 1 }), `{"event":"tick","id":"${streamId}.1","data":1}\n`)
+})
+
+t.test('refuses progress that is not named or of another name, which takes no number', async t => {
+  const frames = encoder(Watch)
+  for (const value of [{ event: 'tack', data: 1 }, { event: 'complete', data: null }, { event: 'tick\nid: 5', data: 1 }, { data: 1 }, 'tick', 5, null,
+    { event: 'tick', data: '1' }, { event: 'tick' }, { event: 'toString', data: 1 }, { event: ['tick'], data: 1 }]) {
+    t.throws(() => frames.progress(value), { code: 'MEDIATOR_ERR_INVALID_OUTPUT' }, JSON.stringify(value))
+  }
+  t.equal(frames.progress({ event: 'tick', data: 1 }), `event: tick\nid: ${streamId}.1\ndata: 1\n\n`)
+})
+
+t.test('writes nothing for undefined, which takes no number', async t => {
+  const frames = encoder(ProcessFiles)
+  t.equal(frames.progress(undefined), '')
+  t.equal(encoder(Watch).progress(undefined), '')
+  t.match(frames.progress({ fileId: 'a', sizeBytes: 1 }), `id: ${streamId}.1\n`)
+})
+
+t.test('gives no number to a value that cannot be written', async t => {
+  const frames = encoder(ProcessFiles)
+  frames.start()
+  t.throws(() => frames.progress({ fileId: 'a', sizeBytes: '1' }), { code: 'MEDIATOR_ERR_INVALID_OUTPUT' })
+  t.throws(() => frames.progress(null), { code: 'MEDIATOR_ERR_INVALID_OUTPUT' })
+  t.throws(() => frames.complete({}), { code: 'MEDIATOR_ERR_INVALID_OUTPUT' })
+  t.match(frames.failed(bug), `id: ${streamId}.2.end\n`)
+})
+
+t.test('keeps line breaks of user data inside its one line', async t => {
+  const evil = 'a\nevent: complete\r\ndata: {}\r\n\r\n\0\u2028'
+  const lines = encoder(ProcessFiles).progress({ fileId: evil, sizeBytes: 1 }).split('\n')
+  t.strictSame(lines.slice(0, 2), ['event: progress', `id: ${streamId}.1`])
+  t.strictSame(JSON.parse(lines[2]!.slice('data: '.length)), { fileId: evil, sizeBytes: 1 })
+  t.strictSame(lines.slice(3), ['', ''])
+  const failed = encoder(ProcessFiles).failed(problemOf(Object.assign(new Error(evil), { statusCode: 400, code: evil })))
+  t.equal(failed.split(/[\r\n]/).length, 5)
+})
+
+for (const lineBreak of ['\n', '\r']) {
+  t.test(`refuses text that an unsafe schema lets through with ${JSON.stringify(lineBreak)}`, async t => {
+    const Unsafe = defineCommand({ name: 'unsafe', input: Type.Null(), progress: Type.String({ format: 'unsafe' }), result: Type.String({ format: 'unsafe' }) })
+    for (const format of ['sse', 'ndjson'] as const) {
+      const frames = encoder(Unsafe, format)
+      t.throws(() => frames.progress(`a${lineBreak}event: complete`), { code: 'MEDIATOR_ERR_INVALID_OUTPUT', message: /line break/ })
+      t.throws(() => frames.complete(`a${lineBreak}event: complete`), { code: 'MEDIATOR_ERR_INVALID_OUTPUT', message: /line break/ })
+      t.match(frames.progress('a'), `${streamId}.1`)
+    }
+  })
+}
+
+t.test('gives events other names', async t => {
+  const names = { start: 'began', progress: 'step', complete: 'done', failed: 'error' }
+  const frames = encoder(ProcessFiles, 'sse', 'event', names)
+  t.match(frames.start(), /^event: began\n/)
+  t.match(frames.progress({ fileId: 'a', sizeBytes: 1 }), /^event: step\n/)
+  t.match(frames.complete({ processed: 1 }), /^event: done\n/)
+  t.match(frames.failed(bug), /^event: error\n/)
+  t.match(encoder(ProcessFiles, 'sse', 'envelope', names).progress({ fileId: 'a', sizeBytes: 1 }), '{"type":"step",')
+})
+
+t.test('completes a style with the names of the protocol', async t => {
+  t.strictSame(frameStyle(ProcessFiles), { framing: 'event', names: { start: 'start', progress: 'progress', complete: 'complete', failed: 'failed' } })
+  t.strictSame(frameStyle(Watch, 'envelope', { failed: 'error' }).names.failed, 'error')
+  t.strictSame(frameStyle(ProcessFiles, 'event', { start: undefined } as unknown as EventNames), frameStyle(ProcessFiles))
+})
+
+for (const [names, message] of [
+  [{ failed: 'a b' }, /"a b"/],
+  [{ failed: 'a\nid: 1' }, /no event name/],
+  [{ progress: '' }, /no event name/],
+  [{ start: null }, /no event name/],
+  [{ failure: 'error' }, /no failure/],
+  [{ toString: 'error' }, /no toString/],
+  [{ failed: 'progress' }, /one name/],
+  [{ complete: 'done', failed: 'done' }, /one name/]
+] as unknown as Array<[EventNames, RegExp]>) {
+  t.test(`refuses the event names ${JSON.stringify(names)}`, async t => {
+    t.throws(() => frameStyle(ProcessFiles, 'event', names), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message })
+  })
+}
+
+t.test('refuses a name that the definition gives to its progress, and a framing that it does not know', async t => {
+  t.throws(() => frameStyle(Watch, 'event', { complete: 'tick' }), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /one name/ })
+  t.throws(() => frameStyle(Watch, 'event', { progress: 'step' }), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /names its progress events itself/ })
+  t.throws(() => frameStyle(Watch, 'enveloped' as Framing), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /framing/ })
+})

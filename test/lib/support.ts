@@ -1,0 +1,49 @@
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import type { MediatorOptions } from '../../lib/streaming-mediator.js'
+import { StreamingMediator } from '../../lib/streaming-mediator.js'
+import { createLog } from '../support/app.js'
+import type { LogLine } from '../support/app.js'
+
+export { deferred } from '../support/app.js'
+export type { LogLine } from '../support/app.js'
+
+/** A mediator whose log the test can read. It closes with the test. */
+export function createMediator (t: Test, options: MediatorOptions = {}): { mediator: StreamingMediator, logs: LogLine[] } {
+  const { logs, logger: { level, stream } } = createLog()
+  const mediator = new StreamingMediator({ closeGraceMs: 0, logger: pino({ level }, stream), ...options })
+  t.teardown(() => mediator.close())
+  return { mediator, logs }
+}
+
+/** Fails where a promise does not settle in time; also keeps the process alive, which the project's own timers do not. */
+export async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new Error(`not settled within ${ms} ms`)), ms) })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What a promise rejects with. */
+export async function rejection (promise: Promise<unknown>): Promise<Error & { code?: string, reason?: string }> {
+  return await within(5_000, promise.then<never, Error>(
+    value => { throw new Error(`resolved with ${JSON.stringify(value)} where a rejection is expected`) },
+    error => error
+  ))
+}
+
+/** Everything that an iterable gives. */
+export async function collect<T> (iterable: AsyncIterable<T>): Promise<T[]> {
+  const values: T[] = []
+  for await (const value of iterable) values.push(value)
+  return values
+}
+
+/** Leaves a loop over a stream after its first value. */
+export async function leave (stream: AsyncIterable<unknown>): Promise<void> {
+  // eslint-disable-next-line no-unreachable-loop, @typescript-eslint/no-unused-vars
+  for await (const _ of stream) break
+}
