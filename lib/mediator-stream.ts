@@ -368,8 +368,12 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   #isAbort (error: unknown): boolean {
     if (error === this.#abortError) return true
-    if (!(error instanceof Error)) return false
-    return error.name === 'AbortError' || error.cause === this.#abortError
+    try {
+      return error instanceof Error && (error.name === 'AbortError' || error.cause === this.#abortError)
+    } catch {
+      // A getter or a proxy that throws.
+      return false
+    }
   }
 
   readonly #onSignal = (): void => {

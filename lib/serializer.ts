@@ -54,6 +54,12 @@ function addOutputKeywords (ajv: Ajv): void {
   ajv.addKeyword({ keyword: 'bigint', validate: (_: true, value: unknown) => typeof value === 'bigint' })
   ajv.addKeyword({
     keyword: 'serializable',
-    validate: (_: true, value: unknown) => !['undefined', 'function', 'symbol', 'bigint'].includes(typeof value)
+    validate: (_: true, value: unknown) => hasText(value)
   })
+}
+
+// What JSON.stringify gives a text for. An object says so itself, by `toJSON`.
+function hasText (value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return !['undefined', 'function', 'symbol', 'bigint'].includes(typeof value)
+  return !('toJSON' in value) || typeof value.toJSON !== 'function' || hasText(value.toJSON(''))
 }

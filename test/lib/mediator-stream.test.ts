@@ -1048,3 +1048,16 @@ t.test('never leaves a rejection unhandled', async t => {
   await turn()
   t.strictSame(unhandled, [], 'nor in any test before')
 })
+
+t.test('survives an error that cannot be looked at, thrown after the end', async t => {
+  const { stream } = start(t, async function * (_input, { signal }) {
+    await once(signal, 'abort')
+    throw new Proxy(new Error('x'), { get () { throw new Error('trap') } })
+  })
+  const next = stream[Symbol.asyncIterator]().next()
+  stream.abort()
+  await t.rejects(next, aborted)
+  await t.rejects(stream.result, aborted)
+  await turn()
+  t.same(unhandled, [])
+})

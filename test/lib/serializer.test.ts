@@ -152,3 +152,11 @@ for (const kind of ['Date', 'BigInt', 'Undefined', 'Uint8Array', 'Void', 'Symbol
     t.throws(() => compileSerializer(Type.Object({ a: Type.Optional(Type.Array(Type[kind]())) })))
   })
 }
+
+t.test('refuses an object whose toJSON leaves nothing to write', async t => {
+  const nothing = { toJSON () {} }
+  t.throws(() => compileSerializer(Type.Object({ a: Type.Any() }))({ a: nothing }))
+  t.throws(() => compileSerializer(Type.Any())(nothing))
+  t.equal(compileSerializer(Type.Object({ a: Type.Any() }))({ a: { toJSON: () => 5 } }), '{"a":5}')
+  t.equal(compileSerializer(Type.Any())({ toJSON: 5 }), '{"toJSON":5}')
+})
