@@ -2,6 +2,7 @@ import PQueue from 'p-queue'
 import { EmitAfterEndError, EventHandlerFailedError, TooManyEventsError } from './errors.js'
 import { assertEvent } from './event.js'
 import type { Emit, EmittedEvent, EventDefinition, EventHandler } from './event.js'
+import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 
 /** How many events one step of a handler may emit. */
@@ -70,7 +71,7 @@ export class EventDispatcher {
       await handler(event, { signal, get log () { return scope.log.child({ event: event.name }) } })
       if (this.#running.delete(run)) scope.handled()
     } catch (error) {
-      scope.log.error({ err: error, event: event.name }, 'event handler failed')
+      logThrown(scope.log, 'error', error, { event: event.name }, 'event handler failed')
       if (this.#running.delete(run)) scope.failed(error)
     }
   }

@@ -10,3 +10,12 @@ export interface Logger extends Pick<BaseLogger, 'debug' | 'info' | 'warn' | 'er
 export function createDefaultLogger (): Logger {
   return pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true }))
 }
+
+/** Logs what was thrown, whatever it is: a logger reads an error's members, and some throw when they are read. */
+export function logThrown (log: Logger, level: 'debug' | 'info' | 'warn' | 'error', thrown: unknown, fields: Record<string, unknown>, message: string): void {
+  try {
+    log[level]({ ...fields, err: thrown }, message)
+  } catch {
+    log[level]({ ...fields, err: new Error('an error whose members cannot be read') }, message)
+  }
+}

@@ -8,6 +8,7 @@ import { createStreamId } from './frame-id.js'
 import { iteratorOf } from './handler.js'
 import type { AnyHandler, HandlerContext } from './handler.js'
 import { LazyPromise } from './lazy-promise.js'
+import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 
 /** How long a handler has to end after its stream was aborted, in milliseconds, before it is reported and left to itself. */
@@ -282,7 +283,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   readonly #onThrow = (error: unknown): void => {
     this.#handlerEnded()
     if (this.#endReason === undefined) this.#fail(error)
-    else if (!this.#isAbort(error)) this.#logger.warn({ err: error }, 'handler failed after its stream had ended')
+    else if (!this.#isAbort(error)) logThrown(this.#logger, 'warn', error, {}, 'handler failed after its stream had ended')
   }
 
   #fail (error: unknown): void {

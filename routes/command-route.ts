@@ -191,8 +191,6 @@ class CommandRoute {
       reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: 'client-closed' }, 'stream ended')
       reply.hijack()
       return reply
-    } finally {
-      reply.raw.off('close', onClose)
     }
   }
 
@@ -240,7 +238,7 @@ function refuseIdempotencyKey (request: FastifyRequest): void {
 
 // From the url, because validation has taken the protocol's parameters out of `request.query`.
 function queryParameter (request: FastifyRequest, name: string): string | undefined {
-  const url = request.raw.url ?? ''
+  const { url } = request
   if (!url.includes(name)) return undefined
   return new URLSearchParams(url.slice(url.indexOf('?') + 1)).get(name) ?? undefined
 }

@@ -24,7 +24,7 @@ export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart
   return (texts: unknown) => {
     const given = httpPart === 'querystring' ? withoutProtocolParameters(texts) : texts
     const value = readTexts(schema, given)
-    return validate(value) ? { value } : { error: validationError(validate.errors!, httpPart ?? 'input') }
+    return validate(value) ? { value } : { error: validationError(validate.errors!, String(httpPart)) }
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { logThrown } from '../lib/logger.js'
 import { problemOf } from '../lib/problem.js'
 
 const streamIds = new WeakMap<FastifyRequest, string>()
@@ -21,12 +22,12 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
   const streamId = streamIds.get(request)
   let problem = problemOf(error, streamId)
   if (problem.status < 500) {
-    request.log.info({ err: error, streamId }, 'request failed')
+    logThrown(request.log, 'info', error, { streamId }, 'request failed')
   } else {
     // A 5xx tells the client nothing but the id under which the log has the error.
     const instance = streamId ?? randomBytes(16).toString('base64url')
     problem = problemOf(error, instance)
-    request.log.error({ err: error, streamId, instance }, 'request failed')
+    logThrown(request.log, 'error', error, { streamId, instance }, 'request failed')
   }
   // A Buffer, because Fastify adds a charset to a text, and the media type has none.
   void reply

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import type { CommandDefinition } from '../lib/definition.js'
 import type { EndReason } from '../lib/errors.js'
 import type { FrameEncoder } from '../lib/frame-encoder.js'
+import { logThrown } from '../lib/logger.js'
 import type { Logger } from '../lib/logger.js'
 import type { MediatorStream, StreamConsumer } from '../lib/mediator-stream.js'
 import { problemOf, wireErrorOf } from '../lib/problem.js'
@@ -207,7 +208,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   readonly #onDrain = (): void => {
     this.#blocked = false
-    if (this.#buffer !== '') this.#flush()
+    this.#flush()
     if (!this.#blocked) this.#pull()
   }
 
@@ -271,7 +272,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     if (this.#closed) return
     const problem = problemOf(error, this.#stream.streamId)
     const level = problem.status >= 500 && reason === 'failed' ? 'error' : 'info'
-    this.#log[level]({ err: error, reason }, 'stream ended')
+    logThrown(this.#log, level, error, { reason }, 'stream ended')
     this.#finish(this.#encoder.failed(problem))
   }
 

@@ -153,6 +153,29 @@ t.test('starts no command for a request that carries an id', async t => {
   t.strictSame(started, [])
 })
 
+t.test('closes a top-level object that does not speak of additional properties, and nothing else', async t => {
+  const { app } = await createApp(t)
+  const inputs = {
+    open: Type.Object({ a: Type.Integer() }, { additionalProperties: true }),
+    both: Type.Intersect([Type.Object({ a: Type.Integer() }), Type.Object({ b: Type.Optional(Type.Integer()) })])
+  }
+  for (const [name, input] of Object.entries(inputs)) {
+    const Echo = defineQuery({ name, input, result: Type.Any() })
+    app.mediator.addHandler(Echo, input => input)
+    app.route(commandRoute(Echo, { url: `/${name}` }))
+  }
+  for (const name of Object.keys(inputs)) {
+    t.strictSame((await app.inject({ method: 'POST', url: `/${name}`, payload: { a: 1, x: 2 } })).json(), { a: 1, x: 2 })
+  }
+})
+
+t.test('takes no other part of a url for an id', async t => {
+  const { app, started } = await createCounter(t)
+  app.route(commandRoute(Count, { url: '/count' }))
+  t.equal((await app.inject({ method: 'POST', url: '/count?xlastEventId=1&idempotencyKeys=1', payload: { to: 1 } })).statusCode, 200)
+  t.equal(started.length, 1)
+})
+
 t.test('answers HEAD without running a handler, and has no answer to OPTIONS', async t => {
   const { app, started } = await createCounter(t)
   app.route(commandRoute(Count, { url: '/count', method: 'GET' }))
@@ -251,6 +274,7 @@ t.test('gives an early failure its HTTP status, and hides what a 5xx is about', 
     t.match(logs.find(line => line['streamId'] === secret.json().instance), { level: 50, err: { message: 'password=1' } })
   }
   t.equal((await post('text')).statusCode, 500)
+  t.equal((await post(new Proxy(new Error('x'), { get (_error, key) { if (key !== 'statusCode') throw new Error('trap') } }))).statusCode, 500)
   t.equal((await post(undefined)).statusCode, 500)
 })
 
@@ -459,6 +483,27 @@ for (const accept of ['text/event-stream', 'application/json']) {
     t.strictSame(logs.filter(line => line.level >= 40), [])
   })
 }
+
+t.test('answers nothing to a client that has left when a hook fails', async t => {
+  const { app, logs } = await createCounter(t)
+  const entered = deferred()
+  const failed = deferred()
+  app.addHook('onError', async () => { setImmediate(failed.resolve) })
+  app.route(commandRoute(Count, {
+    url: '/count',
+    preHandler: async (_request, reply) => {
+      entered.resolve()
+      await once(reply.raw, 'close')
+      throw new Error('too late')
+    }
+  }))
+  const client = new RawClient(await listen(app))
+  client.request('POST', '/count', { body: { to: 1 } })
+  await entered.promise
+  client.socket.destroy()
+  await failed.promise
+  t.strictSame(logs.filter(({ msg }) => msg === 'request failed'), [])
+})
 
 t.test('refuses a query that is asked for what its result cannot be', async t => {
   const Broken = defineQuery({ name: 'broken', input: Type.Object({}), result: Type.Integer() })

@@ -23,7 +23,7 @@ const table: Array<[string, TSchema, unknown, unknown]> = [
   ['a list', Type.Array(Type.Integer()), ['1', '2'], [1, 2]],
   ['no list where one value is wanted', Type.Integer(), ['1', '2'], ['1', '2']],
   ['a list of unions', Type.Array(Type.Union([Type.Literal(1), Type.Literal('a')])), ['1', 'a', '2'], [1, 'a', '2']],
-  ['a list without items', { ...Type.Array(Type.String()), items: undefined } as unknown as TSchema, '1', ['1']],
+  ['a list without items', Type.Unsafe({ type: 'array' }), '1', ['1']],
   ['a literal number', Type.Literal(5), '5', 5],
   ['a literal text', Type.Literal('5'), '5', '5'],
   ['an enum', Type.Unsafe({ enum: [1, 'x'] }), '1', 1],
@@ -61,7 +61,9 @@ t.test('reads the members of intersections and unions of objects', async t => {
 
 t.test('says why an input cannot come from a query string', async t => {
   t.equal(whyNotFlat(Type.Object({ a: Type.Integer(), b: Type.Array(Type.String()), c: Type.Optional(Type.Union([Type.Null(), Type.String()])) })), undefined)
-  t.match(whyNotFlat(Type.Object({ a: Type.Object({}) })), /the member a|member a/)
+  t.equal(whyNotFlat(Type.Unsafe({ type: 'object' })), undefined)
+  t.equal(whyNotFlat(Type.Object({ a: Type.Unsafe({ type: 'array' }) })), undefined)
+  t.match(whyNotFlat(Type.Object({ a: Type.Object({}) })), /member a/)
   t.match(whyNotFlat(Type.Object({ a: Type.Array(Type.Object({})) })), /member a/)
   t.match(whyNotFlat(Type.Object({ a: Type.Array(Type.Array(Type.String())) })), /member a/)
   t.match(whyNotFlat(Type.Object({ a: Type.Union([Type.String(), Type.Object({})]) })), /member a/)
