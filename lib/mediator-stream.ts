@@ -251,7 +251,13 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       this.#onThrow(new TypeError(`The iterator of command "${this.definition.name}" gave ${String(step)} where { done, value } is expected`))
       return
     }
-    const { done, value } = step
+    let done, value
+    try {
+      ({ done, value } = step)
+    } catch (error) {
+      this.#onThrow(error)
+      return
+    }
     if (done) {
       this.#onReturn(value)
       return

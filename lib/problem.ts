@@ -30,8 +30,9 @@ export function problemOf (error: unknown, instance?: string): Problem {
   const title = STATUS_CODES[status]!
   const validation = read(error, 'validation')
   // Other validators have entries of other shapes.
-  const errors = status < 500 ? attempt(() => Array.isArray(validation) ? fieldErrors(validation as ErrorObject[]) : undefined) : undefined
-  const detail = status < 500 && read(error, 'expose') !== false ? detailOf(error, errors) : undefined
+  const exposed = status < 500 && read(error, 'expose') !== false
+  const errors = exposed ? attempt(() => Array.isArray(validation) && validation.length > 0 ? fieldErrors(validation as ErrorObject[]) : undefined) : undefined
+  const detail = exposed ? detailOf(error, errors) : undefined
   return {
     type: 'about:blank',
     title,
@@ -60,7 +61,7 @@ function detailOf (error: unknown, errors: readonly FieldError[] | undefined): s
 
 function codeOf (error: unknown, status: number, title: string): string {
   const code = read(error, 'code')
-  if (typeof code === 'string' && (status < 500 || /^(?:MEDIATOR|FST)_ERR_/.test(code))) return code
+  if (typeof code === 'string' && (status < 500 || /^(?:MEDIATOR|FST)_ERR_[A-Z0-9_]+$/.test(code))) return code
   return title.toUpperCase().replaceAll(/[^A-Z]+/g, '_')
 }
 

@@ -67,6 +67,6 @@ function messageOf ({ keyword, message, params }: ErrorObject): string {
     case 'enum': return `must be one of ${params['allowedValues'].map((value: unknown) => JSON.stringify(value)).join(', ')}`
     case 'serializable': return 'cannot be written as JSON'
     case 'validDate': return 'must be a valid Date or its text'
-    default: return message ?? `fails ${keyword}`
+    default: return typeof message === 'string' ? message : `fails ${keyword}`
   }
 }

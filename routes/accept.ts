@@ -19,7 +19,8 @@ interface MediaRange {
  */
 export function chooseAnswer (accept: string | undefined, streams: boolean): AnswerType {
   const types = streams ? streamingFirst : jsonFirst
-  if (accept === undefined || accept === '' || accept === '*/*') return types[0]!
+  // A list without an element says as little as no list.
+  if (accept === undefined || accept === '*/*' || /^[ \t,]*$/.test(accept)) return types[0]!
   const ranges = accept.split(',').map(parseRange)
   let best: AnswerType | undefined
   let bestQuality = 0

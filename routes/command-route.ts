@@ -15,6 +15,7 @@ import { wireErrorOf } from '../lib/problem.js'
 import type { StreamingMediator } from '../lib/streaming-mediator.js'
 import { chooseAnswer } from './accept.js'
 import type { AnswerType } from './accept.js'
+import { hasClientClosed, onClientClosed } from './client-closed.js'
 import { closed, compileInputCheck, validatorCompiler } from './input-validator.js'
 import type { OpenReplies } from './open-replies.js'
 import { rememberStream, replyWithProblem } from './problem-reply.js'
@@ -154,19 +155,21 @@ class CommandRoute {
   async handle (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { mediator } = request.server
     if (mediator === undefined) throw new PluginMissingError()
+    // With `attachValidation` Fastify leaves it to the handler.
+    if (request.validationError !== undefined) throw request.validationError
     reply.header('vary', varyOnAccept(reply.getHeader('vary')))
     const answer = chooseAnswer(request.headers.accept, this.#streams)
     reply.header('x-content-type-options', 'nosniff')
     if (request.method === 'HEAD') return reply.headers(headersOf(answer)).send(Readable.from([]))
-    const seen = lastFrameSeen(request)
-    refuseIdempotencyKey(request)
+    const parameters = protocolParametersOf(request)
+    const seen = lastFrameSeen(request, parameters)
+    if (request.headers['idempotency-key'] !== undefined || parameters.has('idempotencyKey')) throw new IdempotencyUnsupportedError()
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
     if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) return reply.code(204).send()
     const input = await this.#input(request)
     const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, { log: request.log, resumeAfter: seen?.seq })
     rememberStream(request, stream.streamId)
-    reply.headers(headersOf(answer))
-    return answer === 'application/json' ? await this.#replyWithResult(stream, reply) : await this.#replyWithStream(stream, request, reply, answer)
+    return answer === 'application/json' ? await this.#replyWithResult(stream, request, reply) : await this.#replyWithStream(stream, request, reply, answer)
   }
 
   async #input (request: FastifyRequest): Promise<unknown> {
@@ -177,14 +180,16 @@ class CommandRoute {
     return input
   }
 
-  async #replyWithResult (stream: MediatorStream<CommandDefinition>, reply: FastifyReply): Promise<unknown> {
+  async #replyWithResult (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const onClose = (): void => stream.end('client-closed')
-    reply.raw.once('close', onClose)
-    if (reply.raw.closed || reply.raw.destroyed) onClose()
+    const stopListening = onClientClosed(request, reply, onClose)
+    if (hasClientClosed(request, reply)) onClose()
     try {
-      const result = await stream.result
-      return reply.send(serializersOf(this.#definition).result(result))
+      const result = serializersOf(this.#definition).result(await stream.result)
+      stopListening()
+      return reply.headers(headersOf('application/json')).send(result)
     } catch (error) {
+      stopListening()
       const { abortError } = stream
       if (abortError === undefined || error !== abortError) throw error
       if (abortError.reason !== 'client-closed') throw wireErrorOf(abortError)
@@ -201,7 +206,8 @@ class CommandRoute {
     const body = new ReplyStream({
       stream,
       encoder: new FrameEncoder(this.#definition, stream.streamId, format, style),
-      response: reply.raw,
+      request,
+      reply,
       replies,
       commitAfterMs,
       log: request.log.child({ streamId: stream.streamId, command: this.#definition.name })
@@ -211,7 +217,7 @@ class CommandRoute {
       reply.hijack()
       return reply
     }
-    return reply.send(body)
+    return reply.headers(headersOf(answer)).send(body)
   }
 }
 
@@ -227,18 +233,13 @@ function varyOnAccept (given: number | string | string[] | undefined): string {
 }
 
 // EventSource sends the header; a page that starts again after a reload can only change the url. An empty id is none.
-function lastFrameSeen (request: FastifyRequest): FrameId | undefined {
-  const id = request.headers['last-event-id'] ?? queryParameter(request, 'lastEventId')
-  return id === undefined || id === '' ? undefined : parseFrameId(String(id))
-}
-
-function refuseIdempotencyKey (request: FastifyRequest): void {
-  if ((request.headers['idempotency-key'] ?? queryParameter(request, 'idempotencyKey')) !== undefined) throw new IdempotencyUnsupportedError()
+function lastFrameSeen ({ headers }: FastifyRequest, parameters: URLSearchParams): FrameId | undefined {
+  const id = String(headers['last-event-id'] ?? '') || parameters.getAll('lastEventId').find(value => value !== '')
+  return id === undefined ? undefined : parseFrameId(id)
 }
 
 // From the url, because validation has taken the protocol's parameters out of `request.query`.
-function queryParameter (request: FastifyRequest, name: string): string | undefined {
-  const { url } = request
-  if (!url.includes(name)) return undefined
-  return new URLSearchParams(url.slice(url.indexOf('?') + 1)).get(name) ?? undefined
+function protocolParametersOf ({ url }: FastifyRequest): URLSearchParams {
+  const query = url.indexOf('?')
+  return new URLSearchParams(query === -1 ? '' : url.slice(query + 1))
 }

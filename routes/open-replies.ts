@@ -3,7 +3,7 @@ export interface OpenReply {
   /** When it last wrote, in milliseconds of `performance.now()`. */
   readonly lastWriteAt: number
   writeHeartbeat (): void
-  /** Destroys the response. */
+  /** Destroys the response and takes itself out. */
   cut (): void
 }
 
@@ -41,6 +41,7 @@ export class OpenReplies {
   async close (drainMs: number): Promise<void> {
     if (this.#replies.size === 0) return
     await new Promise<void>(resolve => {
+      // A reply takes itself out of the set when it is cut.
       const timer = setTimeout(() => {
         for (const reply of this.#replies) reply.cut()
       }, drainMs)

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { logThrown } from '../lib/logger.js'
 import { problemOf } from '../lib/problem.js'
+import { hasClientClosed } from './client-closed.js'
 
 const streamIds = new WeakMap<FastifyRequest, string>()
 
@@ -11,23 +12,24 @@ export function rememberStream (request: FastifyRequest, streamId: string): void
 }
 
 /**
- * The error handler of a command route: answers any error, whoever raised it, as `application/problem+json` (RFC 9457). It
- * does nothing when the client has left.
+ * The error handler of a command route: answers any error, whoever raised it, as `application/problem+json` (RFC 9457). Where
+ * the client has left there is nobody to answer, but a failure of the server is logged all the same.
  */
 export function replyWithProblem (error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  if (reply.raw.destroyed) {
-    reply.hijack()
-    return
-  }
   const streamId = streamIds.get(request)
   let problem = problemOf(error, streamId)
-  if (problem.status < 500) {
-    logThrown(request.log, 'info', error, { streamId }, 'request failed')
-  } else {
-    // A 5xx tells the client nothing but the id under which the log has the error.
+  const left = hasClientClosed(request, reply)
+  if (problem.status >= 500) {
+    // A 5xx tells the client nothing but the id under which the log has the error. That the server closes is no error.
     const instance = streamId ?? randomBytes(16).toString('base64url')
     problem = problemOf(error, instance)
-    logThrown(request.log, 'error', error, { streamId, instance }, 'request failed')
+    logThrown(request.log, problem.code === 'MEDIATOR_ERR_SHUTTING_DOWN' ? 'info' : 'error', error, { streamId, instance }, 'request failed')
+  } else if (!left) {
+    logThrown(request.log, 'info', error, { streamId }, 'request failed')
+  }
+  if (left) {
+    reply.hijack()
+    return
   }
   // A Buffer, because Fastify adds a charset to a text, and the media type has none.
   void reply

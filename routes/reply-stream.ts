@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CommandDefinition } from '../lib/definition.js'
 import type { EndReason } from '../lib/errors.js'
 import type { FrameEncoder } from '../lib/frame-encoder.js'
@@ -7,6 +7,7 @@ import { logThrown } from '../lib/logger.js'
 import type { Logger } from '../lib/logger.js'
 import type { MediatorStream, StreamConsumer } from '../lib/mediator-stream.js'
 import { problemOf, wireErrorOf } from '../lib/problem.js'
+import { hasClientClosed, onClientClosed } from './client-closed.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
@@ -28,7 +29,8 @@ interface Sink {
 export interface ReplyStreamOptions {
   readonly stream: MediatorStream<CommandDefinition>
   readonly encoder: FrameEncoder
-  readonly response: ServerResponse
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
   readonly replies: OpenReplies
   readonly commitAfterMs: number
   readonly log: Logger
@@ -43,7 +45,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   lastWriteAt = 0
   readonly #stream: MediatorStream<CommandDefinition>
   readonly #encoder: FrameEncoder
-  readonly #response: ServerResponse
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
   readonly #replies: OpenReplies
   readonly #log: Logger
   readonly #commitAfterMs: number
@@ -61,13 +64,16 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #turnLength = 0
   #terminal: string | undefined
   #closed = false
+  #logged = false
+  #stopListening: (() => void) | undefined
 
-  constructor ({ stream, encoder, response, replies, commitAfterMs, log }: ReplyStreamOptions) {
+  constructor ({ stream, encoder, request, reply, replies, commitAfterMs, log }: ReplyStreamOptions) {
     // `close` would make Fastify log a premature end: this Readable never emits `end` when it writes to the response itself.
     super({ emitClose: false })
     this.#stream = stream
     this.#encoder = encoder
-    this.#response = response
+    this.#request = request
+    this.#reply = reply
     this.#replies = replies
     this.#commitAfterMs = commitAfterMs
     this.#log = log
@@ -83,9 +89,9 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
    * `commitAfterMs`. Rejects with what the handler threw before that. Resolves too when the client has left.
    */
   async commit (): Promise<void> {
-    this.#response.once('close', this.#onClose)
     this.#stream.consume(this)
-    if (this.#response.closed || this.#response.destroyed) {
+    this.#stopListening = onClientClosed(this.#request, this.#reply, this.#onClose)
+    if (hasClientClosed(this.#request, this.#reply)) {
       this.#onClose()
       return
     }
@@ -129,29 +135,35 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     const told = !own ? error : abortError.reason === 'failed' ? abortError.cause : wireErrorOf(abortError)
     if (this.#onCommit !== undefined) {
       this.#refuse(told)
-    } else if (own && abortError.reason !== 'failed') {
-      this.#finishFailed(told, abortError.reason)
+      return
+    }
+    const problem = problemOf(told, this.#stream.streamId)
+    if (own && abortError.reason !== 'failed') {
+      this.#logFailure(told, abortError.reason, 'info')
+      this.#finish(this.#encoder.failed(problem))
     } else {
+      this.#logFailure(told, 'failed', problem.status >= 500 ? 'error' : 'info')
       // Not before its events have settled, so that nothing of the stream goes on behind a client that has seen the end.
-      const finish = (): void => this.#finishFailed(told, 'failed')
+      const finish = (): void => { if (!this.#closed) this.#finish(this.#encoder.failed(problem)) }
       this.#stream.result.then(finish, finish)
     }
   }
 
   writeHeartbeat (): void {
     // Never behind a reader that does not read, and never between the parts of what waits to be written.
-    if (this.#blocked || this.#terminal !== undefined || this.#sink === undefined) return
+    if (this.#blocked || this.#terminal !== undefined) return
     this.#buffer += this.#encoder.heartbeat
     this.#flush()
   }
 
   cut (): void {
-    this.#response.destroy()
+    this.#reply.raw.destroy()
+    this.#onClose()
   }
 
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
-    if (destination as unknown !== this.#response || options?.end === false) return super.pipe(destination, options)
-    const response = this.#response
+    const { raw: response } = this.#reply
+    if (destination as unknown !== response || options?.end === false) return super.pipe(destination, options)
     response.on('drain', this.#onDrain)
     this.#open({
       write: text => response.write(text),
@@ -175,7 +187,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   override _destroy (error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#onClose()
+    // After a clean end what was written may still be on its way: the response's own end counts then.
+    if (error !== null || this.#terminal === undefined) this.#onClose()
     callback(error)
   }
 
@@ -248,6 +261,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   #open (sink: Sink): void {
+    // The client may have left while a hook was at work.
+    if (this.#closed) return
     this.#sink = sink
     this.lastWriteAt = performance.now()
     this.#replies.add(this)
@@ -263,17 +278,14 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #refuse (error: unknown): void {
     clearTimeout(this.#commitTimer)
     this.#closed = true
-    this.#response.off('close', this.#onClose)
+    this.#stopListening?.()
     this.#onCommit!.reject(error)
     this.#onCommit = undefined
   }
 
-  #finishFailed (error: unknown, reason: EndReason): void {
-    if (this.#closed) return
-    const problem = problemOf(error, this.#stream.streamId)
-    const level = problem.status >= 500 && reason === 'failed' ? 'error' : 'info'
+  #logFailure (error: unknown, reason: EndReason, level: 'info' | 'error'): void {
+    this.#logged = true
     logThrown(this.#log, level, error, { reason }, 'stream ended')
-    this.#finish(this.#encoder.failed(problem))
   }
 
   #finish (terminal: string): void {
@@ -293,10 +305,11 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#closed = true
     clearTimeout(this.#commitTimer)
     this.#replies.delete(this)
-    this.#response.off('close', this.#onClose).off('drain', this.#onDrain)
+    this.#stopListening?.()
+    this.#reply.raw.off('drain', this.#onDrain)
     this.#buffer = ''
     if (this.#terminal === undefined) {
-      this.#log.info({ reason: 'client-closed' }, 'stream ended')
+      if (!this.#logged) this.#log.info({ reason: 'client-closed' }, 'stream ended')
       this.#stream.end('client-closed')
     }
     this.#onCommit?.resolve()

@@ -1061,3 +1061,10 @@ t.test('survives an error that cannot be looked at, thrown after the end', async
   await turn()
   t.same(unhandled, [])
 })
+
+t.test('fails when a step of a hand-written iterator cannot be read', async t => {
+  const { stream } = start(t, () => ({
+    [Symbol.asyncIterator]: () => ({ next: async () => ({ get done (): boolean { throw new Error('trap') }, value: 1 }) })
+  }))
+  await t.rejects(stream.result, { message: 'trap' })
+})

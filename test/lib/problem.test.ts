@@ -109,3 +109,16 @@ t.test('takes the validation of other tools, which it cannot read', async t => {
     t.notOk('errors' in problem)
   }
 })
+
+t.test('tells nothing of validation that an error does not expose, or that found nothing', async t => {
+  const validation = [{ instancePath: '/a', keyword: 'type', message: 'must be integer', params: {} }]
+  t.notOk('errors' in problemOf({ statusCode: 400, expose: false, validation }))
+  t.strictSame(problemOf({ statusCode: 400, message: 'No', validation: [] }).detail, 'No')
+  t.match(problemOf({ statusCode: 400, validation: [{ instancePath: '/a', keyword: 'odd', message: 1n, params: {} }] }), {
+    errors: [{ field: 'a', message: 'fails odd' }]
+  })
+})
+
+t.test('takes no free text for the code of a 5xx', async t => {
+  t.equal(problemOf({ statusCode: 503, code: 'FST_ERR_AT db://user:secret@host' }).code, 'SERVICE_UNAVAILABLE')
+})

@@ -30,7 +30,7 @@ const table: Array<[string | undefined, string | undefined, string | undefined]>
   ['*/*;q=0', undefined, undefined],
   [`${sse};q=2`, undefined, undefined],
   [`${sse};q=x`, undefined, undefined],
-  [',', undefined, undefined],
+  [' , ', sse, json],
   ['nonsense', undefined, undefined]
 ]
 

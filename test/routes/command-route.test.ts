@@ -3,7 +3,7 @@ import t from 'tap'
 import fastifySwagger from '@fastify/swagger'
 import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
-import { commandRoute, commandRoutes, defineCommand, defineQuery } from '../../index.js'
+import { commandRoute, commandRoutes, defineCommand, defineEvent, defineQuery } from '../../index.js'
 import { Add, Count, Watch, createApp, deferred, listen } from '../support/app.js'
 import { namesOf, parseFrames } from '../support/frames.js'
 import { RawClient } from '../support/raw-client.js'
@@ -484,7 +484,7 @@ for (const accept of ['text/event-stream', 'application/json']) {
   })
 }
 
-t.test('answers nothing to a client that has left when a hook fails', async t => {
+t.test('answers nothing to a client that has left when a hook fails, and logs the failure', async t => {
   const { app, logs } = await createCounter(t)
   const entered = deferred()
   const failed = deferred()
@@ -502,7 +502,104 @@ t.test('answers nothing to a client that has left when a hook fails', async t =>
   await entered.promise
   client.socket.destroy()
   await failed.promise
+  t.match(logs.filter(({ msg }) => msg === 'request failed'), [{ level: 50, err: { message: 'too late' } }])
+})
+
+t.test('logs a failure of the handler when the client leaves while the events of the stream settle', async t => {
+  const Emitted = defineEvent({ name: 'emitted', payload: Type.Null() })
+  for (const accept of ['text/event-stream', 'application/json']) {
+    const { app, logs } = await createApp(t)
+    const handling = deferred()
+    const gate = deferred()
+    app.mediator.addEventHandler(Emitted, async () => {
+      handling.resolve()
+      await gate.promise
+    })
+    app.mediator.addHandler(Count, async function * (_input, { emit }) {
+      yield { n: 1 }
+      emit(Emitted, null)
+      throw new Error('a real bug')
+    })
+    app.route(commandRoute(Count, { url: '/count' }))
+    const client = new RawClient(await listen(app))
+    client.request('POST', '/count', { body: { to: 1 }, headers: { accept } })
+    await handling.promise
+    client.socket.destroy()
+    await once(client.socket, 'close')
+    gate.resolve()
+    await app.close()
+    const lines = logs.filter(({ level, msg }) => level >= 40 || msg === 'stream ended')
+    t.match(lines, [{ level: 50, err: { message: 'a real bug' } }], accept)
+    t.equal(lines.length, 1)
+  }
+})
+
+t.test('logs a client that has left in vain, not its 404', async t => {
+  const { app, logs } = await createCounter(t)
+  const entered = deferred()
+  const failed = deferred()
+  app.addHook('onError', async () => { setImmediate(failed.resolve) })
+  app.route(commandRoute(Count, {
+    url: '/count',
+    preHandler: async (_request, reply) => {
+      entered.resolve()
+      await once(reply.raw, 'close')
+      throw Object.assign(new Error('No'), { statusCode: 404 })
+    }
+  }))
+  const client = new RawClient(await listen(app))
+  client.request('POST', '/count', { body: { to: 1 } })
+  await entered.promise
+  client.socket.destroy()
+  await failed.promise
   t.strictSame(logs.filter(({ msg }) => msg === 'request failed'), [])
+})
+
+t.test('does not run a handler on input that attachValidation let through', async t => {
+  const { app, started } = await createCounter(t)
+  app.route(commandRoute(Count, { url: '/count', attachValidation: true }))
+  const response = await app.inject({ method: 'POST', url: '/count', payload: {} })
+  t.match(response.json(), { status: 400, code: 'FST_ERR_VALIDATION', errors: [{ field: 'to' }] })
+  t.strictSame(started, [])
+})
+
+t.test('finds the parameters of the protocol however they are written', async t => {
+  const { app, started } = await createCounter(t)
+  app.route(commandRoute(Count, { url: '/count' }))
+  app.route(commandRoute(Count, { url: '/count', method: 'GET' }))
+  for (const query of [`last%45ventId=${seenId}`, `lastEventId=&lastEventId=${seenId}`]) {
+    t.equal((await app.inject({ method: 'POST', url: `/count?${query}`, payload: { to: 1 } })).statusCode, 204, query)
+    t.equal((await app.inject(`/count?to=1&${query}`)).statusCode, 204, query)
+  }
+  t.equal((await app.inject({ url: `/count?to=1&lastEventId=${seenId}`, headers: { 'last-event-id': '' } })).statusCode, 204)
+  t.equal((await app.inject('/count?to=1&idempotency%4Bey=x')).statusCode, 400)
+  t.strictSame(started, [])
+})
+
+t.test('leaves the headers of a stream off an early failure', async t => {
+  const { app } = await createApp(t)
+  app.mediator.addHandler(Count, () => { throw Object.assign(new Error('No'), { statusCode: 404 }) })
+  app.route(commandRoute(Count, { url: '/count' }))
+  const { headers } = await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })
+  t.equal(headers['x-accel-buffering'], undefined)
+})
+
+t.test('logs its own shutdown as no error', async t => {
+  const { app, logs } = await createApp(t, { commitAfterMs: Infinity })
+  const started = deferred()
+  app.mediator.addHandler(Count, async (_input, { signal }) => {
+    started.resolve()
+    await once(signal, 'abort')
+    return { total: 1 }
+  })
+  app.route(commandRoute(Count, { url: '/count' }))
+  const client = new RawClient(await listen(app))
+  client.request('POST', '/count', { body: { to: 1 } })
+  await started.promise
+  await app.close()
+  await client.closed()
+  t.match(client.text, /503 Service Unavailable/)
+  t.strictSame(logs.filter(({ level }) => level >= 40), [])
 })
 
 t.test('refuses a query that is asked for what its result cannot be', async t => {
