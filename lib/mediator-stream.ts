@@ -10,6 +10,8 @@ import type { AnyHandler, HandlerContext } from './handler.js'
 import { LazyPromise } from './lazy-promise.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
+import { StreamIterator } from './stream-iterator.js'
+import type { StreamConsumer } from './stream-iterator.js'
 
 /** How long a handler has to end after its stream was aborted, in milliseconds, before it is reported and left to itself. */
 export const detachAfterMs = 1_000
@@ -47,15 +49,6 @@ export interface StreamCall extends Omit<StreamOptions, 'log'> {
   readonly input: unknown
   readonly log: Logger
   readonly host: StreamHost
-}
-
-/** Who is told what happens to a stream. Each pull gives at most one progress; the end is told whenever it comes, once. */
-export interface StreamConsumer {
-  onProgress (value: unknown): void
-  /** The handler has returned and every event has settled. */
-  onComplete (result: unknown): void
-  /** The handler threw or the stream was aborted; events may still be running. Or one of them failed, and all have settled. */
-  onError (error: unknown): void
 }
 
 type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: false, readonly error: unknown }
@@ -411,62 +404,5 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       get signal () { return signal() },
       get log () { return log() }
     }
-  }
-}
-
-interface Waiting<P> {
-  resolve (result: IteratorResult<P, undefined>): void
-  reject (error: unknown): void
-}
-
-// What `for await` uses. The end may come between two calls of `next`; an error is kept for the next one.
-class StreamIterator<D extends CommandDefinition> implements AsyncIterator<ProgressOf<D>, undefined>, StreamConsumer {
-  readonly #stream: MediatorStream<D>
-  readonly #waiting: Array<Waiting<ProgressOf<D>>> = []
-  #error: { readonly value: unknown } | undefined
-  #ended = false
-
-  constructor (stream: MediatorStream<D>) {
-    this.#stream = stream
-    stream.consume(this)
-  }
-
-  next (): Promise<IteratorResult<ProgressOf<D>, undefined>> {
-    return new Promise((resolve, reject) => {
-      if (this.#error !== undefined) {
-        reject(this.#error.value)
-        this.#error = undefined
-      } else if (this.#ended) {
-        resolve({ done: true, value: undefined })
-      } else if (this.#waiting.push({ resolve, reject }) === 1) {
-        this.#stream.pull()
-      }
-    })
-  }
-
-  async return (): Promise<IteratorResult<ProgressOf<D>, undefined>> {
-    this.#stream.abort()
-    this.#error = undefined
-    await this.#stream.stopped()
-    return { done: true, value: undefined }
-  }
-
-  onProgress (value: unknown): void {
-    // A yielded `undefined` is a step without progress.
-    if (value !== undefined) this.#waiting.shift()?.resolve({ done: false, value: value as ProgressOf<D> })
-    if (this.#waiting.length > 0) this.#stream.pull()
-  }
-
-  onComplete (): void {
-    this.#ended = true
-    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined })
-  }
-
-  onError (error: unknown): void {
-    this.#ended = true
-    const first = this.#waiting.shift()
-    if (first === undefined) this.#error = { value: error }
-    else first.reject(error)
-    for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined })
   }
 }
