@@ -74,6 +74,8 @@ export class OpenFile {
   }
 
   async * read (signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    // A stream that is made with an aborted signal fails before anybody can listen, and that ends the process.
+    signal.throwIfAborted()
     for await (const chunk of this.#handle.createReadStream({ signal, autoClose: false })) {
       this.bytesRead += chunk.length
       yield chunk

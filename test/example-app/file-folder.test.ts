@@ -45,3 +45,13 @@ t.test('sees files that come and go', async t => {
   await rm(join(dir, 'a'))
   await t.rejects(folder.find('a'), { statusCode: 404, code: 'EXAMPLE_ERR_UNKNOWN_FILE' })
 })
+
+t.test('reads nothing for a client that has left already', async t => {
+  const folder = new FileFolder(t.testdir({ a: 'text' }))
+  const file = await folder.open('a')
+  t.teardown(() => file.close())
+  const reason = new Error('left')
+  await t.rejects(file.read(AbortSignal.abort(reason)).next(), reason)
+  // An error event that nobody listens to would end this process in the next turn.
+  await new Promise(resolve => setImmediate(resolve))
+})
