@@ -63,6 +63,14 @@ export const EventHandlerFailedError = createError<[string, ErrorOptions]>('MEDI
 export const TooManyEventsError = createError<[number]>('MEDIATOR_ERR_TOO_MANY_EVENTS',
   'More than %d events were emitted in one step: yield between them, so that they can be handled', 500)
 
+/** Events that emit events went deeper than `maxEventDepth`. */
+export const EventDepthError = createError<[string, number]>('MEDIATOR_ERR_EVENT_DEPTH',
+  'Event "%s" was emitted at a depth of more than %d: do its handlers emit each other in a circle?', 500)
+
+/** An attempt of an event handler took longer than its `timeoutMs`. */
+export const EventHandlerTimeoutError = createError<[string, number]>('MEDIATOR_ERR_EVENT_HANDLER_TIMEOUT',
+  'An event handler of "%s" took longer than %d ms', 500)
+
 /** `emit` was called by a handler that had ended. */
 export const EmitAfterEndError = createError<[string]>('MEDIATOR_ERR_EMIT_AFTER_END',
   'Event "%s" was emitted after its handler had ended: await the work that emits it', 500)

@@ -1,49 +1,98 @@
+import { setMaxListeners } from 'node:events'
 import PQueue from 'p-queue'
-import { EmitAfterEndError, EventHandlerFailedError, TooManyEventsError } from './errors.js'
-import { assertEvent } from './event.js'
-import type { Emit, EmittedEvent, EventDefinition, EventHandler } from './event.js'
-import { logThrown } from './logger.js'
+import type { EmittedEvent, EventDefinition, EventHandler, ResolvedEventHandlerOptions } from './event.js'
+import { EventRun } from './event-run.js'
+import type { EventScope } from './event-scope.js'
 import type { Logger } from './logger.js'
+import type { MediatorCalls } from './mediator-calls.js'
 
-/** How many events one step of a handler may emit. */
-export const maxEventsPerStep = 10_000
+/** A queue with a number of permits: the mediator's own, or the one that an event handler lends to its calls. */
+export type EventLane = Pick<PQueue, 'add'>
+
+/** An event handler as it was added. */
+export interface EventRegistration {
+  readonly handler: EventHandler
+  readonly options: ResolvedEventHandlerOptions
+}
+
+// A queue that stands still for this long while every permit is held is logged, in milliseconds.
+const stuckAfterMs = 10_000
+
+export interface DispatcherOptions {
+  readonly concurrency: number
+  readonly maxEventDepth: number
+  readonly log: Logger
+  /** The mediator as a run's handler sees it. */
+  readonly callsOf: (run: EventRun) => MediatorCalls
+}
 
 /** Runs event handlers for all streams of a mediator, in the order in which their events were emitted, at most `concurrency` at once. */
 export class EventDispatcher {
-  readonly #handlers = new Map<string, EventHandler[]>()
-  readonly #queue: PQueue
+  /** The permits of the mediator. */
+  readonly lane: PQueue
+  readonly maxEventDepth: number
+  readonly #handlers = new Map<string, EventRegistration[]>()
+  readonly #callsOf: (run: EventRun) => MediatorCalls
+  readonly #log: Logger
   readonly #abort = new AbortController()
-  readonly #running = new Set<{ readonly scope: EventScope }>()
+  readonly #running = new Set<EventRun>()
+  readonly #lentLanes = new Set<PQueue>()
+  #stuckTimer: NodeJS.Timeout | undefined
+  #started = 0
   #dropped = 0
 
-  constructor (concurrency: number) {
-    this.#queue = new PQueue({ concurrency })
+  constructor ({ concurrency, maxEventDepth, log, callsOf }: DispatcherOptions) {
+    this.lane = new PQueue({ concurrency })
+    this.maxEventDepth = maxEventDepth
+    this.#callsOf = callsOf
+    this.#log = log
+    // Each attempt with a timeout or with retries listens to it: a permit bounds them, not a number of listeners.
+    setMaxListeners(0, this.#abort.signal)
   }
 
-  addHandler (definition: EventDefinition, handler: EventHandler): void {
+  /** Aborted when the mediator closes and its grace is over. */
+  get signal (): AbortSignal {
+    return this.#abort.signal
+  }
+
+  addHandler (definition: EventDefinition, handler: EventHandler, options: ResolvedEventHandlerOptions): void {
     const handlers = this.#handlers.get(definition.name)
-    if (handlers === undefined) this.#handlers.set(definition.name, [handler])
-    else handlers.push(handler)
+    if (handlers === undefined) this.#handlers.set(definition.name, [{ handler, options }])
+    else handlers.push({ handler, options })
   }
 
-  dispatch (event: EmittedEvent, scope: EventScope): void {
-    for (const handler of this.#handlers.get(event.name) ?? []) {
-      scope.started()
-      // The run never rejects, and a scope counts for itself: nobody waits for the queue's promise.
-      void this.#queue.add(() => this.#run(handler, event, scope))
-    }
+  dispatch (event: EmittedEvent, depth: number, scope: EventScope): void {
+    const registrations = this.#handlers.get(event.name)
+    if (registrations === undefined) return
+    for (const registration of registrations) scope.run(() => this.#run(registration, event, depth, scope))
+    if (this.lane.size > 0) this.#watch()
+  }
+
+  callsOf (run: EventRun): MediatorCalls {
+    return this.#callsOf(run)
+  }
+
+  /** One permit, lent by a run to the events of its calls. */
+  lend (): PQueue {
+    const lane = new PQueue({ concurrency: 1 })
+    this.#lentLanes.add(lane)
+    return lane
+  }
+
+  takeBack (lane: PQueue): void {
+    this.#lentLanes.delete(lane)
   }
 
   /** Resolves when no event handler runs or waits. */
   async idle (): Promise<void> {
-    await this.#queue.onIdle()
+    await this.lane.onIdle()
   }
 
   /** Aborts the signal of the event handlers that run; those that wait will not start. */
   abort (reason: Error): void {
     this.#abort.abort(reason)
     // Handlers that ignore their signal keep their permits; what waits behind them is dropped all the same.
-    this.#queue.concurrency = Infinity
+    for (const lane of [this.lane, ...this.#lentLanes]) lane.concurrency = Infinity
   }
 
   /**
@@ -52,109 +101,41 @@ export class EventDispatcher {
    */
   release (): { running: number, dropped: number } {
     const running = this.#running.size
-    for (const run of this.#running) run.scope.failed(this.#abort.signal.reason)
-    this.#running.clear()
+    for (const run of this.#running) run.settle({ error: this.#abort.signal.reason })
+    clearInterval(this.#stuckTimer)
     return { running, dropped: this.#dropped }
   }
 
-  async #run (handler: EventHandler, event: EmittedEvent, scope: EventScope): Promise<void> {
-    const { signal } = this.#abort
-    if (signal.aborted) {
+  async #run (registration: EventRegistration, event: EmittedEvent, depth: number, scope: EventScope): Promise<void> {
+    if (this.#abort.signal.aborted) {
       this.#dropped++
-      scope.failed(signal.reason)
+      scope.settled({ error: this.#abort.signal.reason })
       return
     }
-    const run = { scope }
+    const run = new EventRun(this, registration, event, depth, scope)
+    this.#started++
     this.#running.add(run)
-    try {
-      // A getter, because a child logger costs more than most event handlers.
-      await handler(event, { signal, get log () { return scope.log.child({ event: event.name }) } })
-      if (this.#running.delete(run)) scope.handled()
-    } catch (error) {
-      logThrown(scope.log, 'error', error, { event: event.name }, 'event handler failed')
-      if (this.#running.delete(run)) scope.failed(error)
-    }
-  }
-}
-
-/** The events of one stream or one publish: what was emitted and not yet dispatched, how much is pending, what failed. */
-export class EventScope {
-  /** How many runs of event handlers have not settled. */
-  pending = 0
-  readonly #owner: string
-  readonly #dispatcher: EventDispatcher
-  readonly #log: () => Logger
-  readonly #onFailure: ((error: unknown) => void) | undefined
-  readonly #failures: unknown[] = []
-  #emitted: EmittedEvent[] = []
-  #sealed = false
-  #waiters: Array<{ readonly limit: number, readonly resolve: () => void }> = []
-
-  constructor (owner: string, dispatcher: EventDispatcher, log: () => Logger, onFailure?: (error: unknown) => void) {
-    this.#owner = owner
-    this.#dispatcher = dispatcher
-    this.#log = log
-    this.#onFailure = onFailure
+    await run.start()
+    this.#running.delete(run)
   }
 
-  get log (): Logger {
-    return this.#log()
-  }
-
-  /** What went wrong in event handlers, as one error, or undefined. */
-  get failure (): Error | undefined {
-    if (this.#failures.length === 0) return undefined
-    const cause = this.#failures.length === 1
-      ? this.#failures[0]
-      : new AggregateError(this.#failures, `${this.#failures.length} event handlers failed`)
-    return new EventHandlerFailedError(this.#owner, { cause })
-  }
-
-  readonly emit: Emit = (definition, payload) => {
-    assertEvent(definition)
-    if (this.#sealed) throw new EmitAfterEndError(definition.name)
-    if (this.#emitted.length >= maxEventsPerStep) throw new TooManyEventsError(maxEventsPerStep)
-    this.#emitted.push({ name: definition.name, payload })
-  }
-
-  /** Dispatches what was emitted since the last flush, in order. */
-  flush (): void {
-    if (this.#emitted.length === 0) return
-    const events = this.#emitted
-    this.#emitted = []
-    for (const event of events) this.#dispatcher.dispatch(event, this)
-  }
-
-  /** Flushes and refuses further events: the emitting handler has ended. */
-  seal (): void {
-    this.flush()
-    this.#sealed = true
-  }
-
-  /** Resolves when fewer than `limit` runs are pending; `below(1)` when all have settled. */
-  below (limit: number): Promise<void> {
-    if (this.pending < limit) return Promise.resolve()
-    return new Promise(resolve => { this.#waiters.push({ limit, resolve }) })
-  }
-
-  started (): void {
-    this.pending++
-  }
-
-  handled (): void {
-    this.pending--
-    if (this.#waiters.length > 0) this.#wake()
-  }
-
-  failed (error: unknown): void {
-    this.#failures.push(error)
-    this.#onFailure?.(error)
-    this.handled()
-  }
-
-  #wake (): void {
-    const ready = this.#waiters.filter(({ limit }) => this.pending < limit)
-    this.#waiters = this.#waiters.filter(({ limit }) => this.pending >= limit)
-    for (const { resolve } of ready) resolve()
+  // A call through `app.mediator` inside an event handler can wait for the permit that its own handler holds.
+  #watch (): void {
+    if (this.#stuckTimer !== undefined) return
+    let started = this.#started
+    this.#stuckTimer = setInterval(() => {
+      if (this.lane.size === 0) {
+        clearInterval(this.#stuckTimer)
+        this.#stuckTimer = undefined
+        return
+      }
+      // While something waits, every permit is held.
+      if (started === this.#started) {
+        const handlers = Array.from(this.#running, run => `${run.event.name}: ${run.name}`)
+        this.#log.warn({ waiting: this.lane.size, handlers },
+          'event handlers have not moved for 10 s: one may wait for its own permit, call the mediator of its context')
+      }
+      started = this.#started
+    }, stuckAfterMs).unref()
   }
 }

@@ -1,6 +1,7 @@
 import type { CommandDefinition, InputOf, ProgressOf, ResultOf } from './definition.js'
 import type { Emit } from './event.js'
 import type { Logger } from './logger.js'
+import type { MediatorCalls } from './mediator-calls.js'
 
 /** What a handler gets beside its input. */
 export interface HandlerContext {
@@ -11,6 +12,8 @@ export interface HandlerContext {
   /** Carries the stream's id and its command's name. */
   readonly log: Logger
   readonly streamId: string
+  /** The mediator, for calls of this handler. */
+  readonly mediator: MediatorCalls
   /** For a query that runs again on a reconnect: the number of the last frame that the client has seen. */
   readonly resumeAfter: number | undefined
 }

@@ -2,14 +2,14 @@ import { Readable } from 'node:stream'
 import type { CommandDefinition, ProgressOf, ResultOf } from './definition.js'
 import { StreamAbortedError, StreamIteratedError } from './errors.js'
 import type { EndReason } from './errors.js'
-import { EventScope } from './event-dispatcher.js'
-import type { EventDispatcher } from './event-dispatcher.js'
+import type { EventScope, ScopeOptions } from './event-scope.js'
 import { createStreamId } from './frame-id.js'
 import { iteratorOf } from './handler.js'
 import type { AnyHandler, HandlerContext } from './handler.js'
 import { LazyPromise } from './lazy-promise.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
+import type { MediatorCalls } from './mediator-calls.js'
 import { StreamIterator } from './stream-iterator.js'
 import type { StreamConsumer } from './stream-iterator.js'
 
@@ -22,10 +22,28 @@ const maxReturns = 100
 // A handler that never awaits must not keep the event loop for longer than this, in milliseconds.
 const maxTurnMs = 5
 
+/** How the events of a stream relate to its progress and to each other. */
+export interface EventDelivery {
+  /**
+   * `'overlap'` tells progress at once, while its events run; `'before-progress'` when all that was emitted by then has been
+   * handled.
+   * @default 'overlap'
+   */
+  readonly eventDelivery: 'overlap' | 'before-progress'
+  /**
+   * `'sequential'` runs the event handlers of one stream one after the other, in the order of the emits, and leaves other
+   * streams alone.
+   * @default 'parallel'
+   */
+  readonly eventOrder: 'parallel' | 'sequential'
+}
+
 /** What a stream needs of its mediator. */
 export interface StreamHost {
-  readonly dispatcher: EventDispatcher
   readonly maxPendingEvents: number
+  /** The mediator as the stream's handler sees it. */
+  readonly calls: MediatorCalls
+  createScope (options: Pick<ScopeOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventScope
   /** Called when the handler is about to start; throws when no stream may start any more. */
   streamStarted (stream: MediatorStream<CommandDefinition>): void
   /** Called once, when the stream has ended and its events have settled. */
@@ -49,6 +67,7 @@ export interface StreamCall extends Omit<StreamOptions, 'log'> {
   readonly input: unknown
   readonly log: Logger
   readonly host: StreamHost
+  readonly delivery: EventDelivery
 }
 
 type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: false, readonly error: unknown }
@@ -81,7 +100,12 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     // The mediator's `stream<D>` makes the call from a definition of this type.
     this.definition = call.definition as D
     this.#call = call
-    this.#scope = new EventScope(call.definition.name, call.host.dispatcher, () => this.#logger, error => this.#failByEvent(error))
+    this.#scope = call.host.createScope({
+      owner: call.definition.name,
+      sequential: call.delivery.eventOrder === 'sequential',
+      log: () => this.#logger,
+      onFailure: error => this.#failByEvent(error)
+    })
   }
 
   /**
@@ -256,6 +280,14 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       return
     }
     this.#scope.flush()
+    if (this.#scope.pending > 0 && this.#call.delivery.eventDelivery === 'before-progress') {
+      void this.#scope.below(1).then(() => this.#tell(value))
+    } else {
+      this.#tell(value)
+    }
+  }
+
+  #tell (value: unknown): void {
     if (this.#endReason === undefined) this.#consumer!.onProgress(value)
   }
 
@@ -401,6 +433,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       emit: this.#scope.emit,
       streamId: this.streamId,
       resumeAfter: this.#call.resumeAfter,
+      mediator: this.#call.host.calls,
       get signal () { return signal() },
       get log () { return log() }
     }

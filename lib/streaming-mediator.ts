@@ -2,42 +2,68 @@ import { Type } from '@sinclair/typebox'
 import { serializersOf } from './definition.js'
 import type { CommandDefinition, InputOf, ResultOf } from './definition.js'
 import { DuplicateHandlerError, InvalidHandlerError, ShuttingDownError, UnknownCommandError } from './errors.js'
-import { assertEvent } from './event.js'
-import type { EventDefinition, EventHandler, PayloadOf } from './event.js'
-import { EventDispatcher, EventScope } from './event-dispatcher.js'
+import { assertEvent, resolveEventHandlerOptions } from './event.js'
+import type { EventDefinition, EventHandler, EventHandlerOptions, PayloadOf } from './event.js'
+import { EventDispatcher } from './event-dispatcher.js'
+import type { EventRun } from './event-run.js'
+import { EventScope } from './event-scope.js'
+import type { ScopeOptions } from './event-scope.js'
 import type { AnyHandler, Handler, RegularHandler } from './handler.js'
 import { createDefaultLogger } from './logger.js'
 import type { Logger } from './logger.js'
+import type { MediatorCalls } from './mediator-calls.js'
 import { MediatorStream, detachAfterMs } from './mediator-stream.js'
-import type { StreamHost, StreamOptions } from './mediator-stream.js'
+import type { EventDelivery, StreamHost, StreamOptions } from './mediator-stream.js'
 import { parseOptions } from './options.js'
+
+const deliverySchema = {
+  eventDelivery: Type.Union([Type.Literal('overlap'), Type.Literal('before-progress')]),
+  eventOrder: Type.Union([Type.Literal('parallel'), Type.Literal('sequential')])
+}
 
 /** The options of a mediator, with their defaults. */
 export const mediatorOptionsSchema = Type.Object({
   maxConcurrentEventHandlers: Type.Integer({ minimum: 1, default: 10 }),
   maxPendingEvents: Type.Integer({ minimum: 1, default: 100 }),
+  maxEventDepth: Type.Integer({ minimum: 1, default: 16 }),
+  eventDelivery: Type.Union(deliverySchema.eventDelivery.anyOf, { default: 'overlap' }),
+  eventOrder: Type.Union(deliverySchema.eventOrder.anyOf, { default: 'parallel' }),
   closeGraceMs: Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 5_000 })
 })
 
+const handlerOptionsSchema = Type.Partial(Type.Object(deliverySchema))
+
+/** Options of a command's handler. Unknown keys are refused. */
+export type HandlerOptions = Partial<EventDelivery>
+
 /** Options of {@link StreamingMediator}. Unknown keys are refused. */
-export interface MediatorOptions {
+export interface MediatorOptions extends Partial<EventDelivery> {
   /** How many event handlers run at once, over all streams; 1 is strictly in the order of the emits. @default 10 */
   readonly maxConcurrentEventHandlers?: number
   /** How many runs of event handlers one stream may have pending before its handler is not resumed. @default 100 */
   readonly maxPendingEvents?: number
+  /** How deep events may emit events, or call commands that do. @default 16 */
+  readonly maxEventDepth?: number
   /** How long `close` waits for handlers and events, in milliseconds, before it ends them. @default 5000 */
   readonly closeGraceMs?: number
   /** @default pino at `warn`, to stderr */
   readonly logger?: Logger
 }
 
+interface Registration {
+  readonly handler: AnyHandler
+  readonly delivery: EventDelivery
+}
+
 /** Runs commands as streams and their events beside them. Needs no server. */
-export class StreamingMediator {
-  readonly #handlers = new Map<string, AnyHandler>()
+export class StreamingMediator implements MediatorCalls {
+  readonly #handlers = new Map<string, Registration>()
   readonly #dispatcher: EventDispatcher
   readonly #streams = new Set<MediatorStream<CommandDefinition>>()
   readonly #host: StreamHost
   readonly #log: Logger
+  readonly #maxPendingEvents: number
+  readonly #delivery: EventDelivery
   readonly #closeGraceMs: number
   #onStreamsEnded: (() => void) | undefined
   #closing: Promise<void> | undefined
@@ -46,43 +72,42 @@ export class StreamingMediator {
   constructor ({ logger, ...given }: MediatorOptions = {}) {
     const options = parseOptions('StreamingMediator', mediatorOptionsSchema, given)
     this.#log = logger ?? createDefaultLogger()
+    this.#maxPendingEvents = options.maxPendingEvents
+    this.#delivery = { eventDelivery: options.eventDelivery, eventOrder: options.eventOrder }
     this.#closeGraceMs = options.closeGraceMs
-    this.#dispatcher = new EventDispatcher(options.maxConcurrentEventHandlers)
-    this.#host = {
-      dispatcher: this.#dispatcher,
-      maxPendingEvents: options.maxPendingEvents,
-      streamStarted: stream => {
-        if (this.#closing !== undefined) throw new ShuttingDownError()
-        this.#streams.add(stream)
-      },
-      streamEnded: stream => {
-        this.#streams.delete(stream)
-        if (this.#streams.size === 0) this.#onStreamsEnded?.()
-      }
-    }
+    this.#dispatcher = new EventDispatcher({
+      concurrency: options.maxConcurrentEventHandlers,
+      maxEventDepth: options.maxEventDepth,
+      log: this.#log,
+      callsOf: run => this.#callsOf(run)
+    })
+    this.#host = this.#hostOf(undefined, this)
   }
 
   /**
    * Adds the handler of a command or query.
-   * @throws MEDIATOR_ERR_DUPLICATE_HANDLER, MEDIATOR_ERR_INVALID_HANDLER, MEDIATOR_ERR_INVALID_DEFINITION
+   * @throws MEDIATOR_ERR_DUPLICATE_HANDLER, MEDIATOR_ERR_INVALID_HANDLER, MEDIATOR_ERR_INVALID_DEFINITION, MEDIATOR_ERR_INVALID_OPTIONS
    */
-  addHandler<D extends CommandDefinition> (definition: D, handler: Handler<D>): void
-  addHandler<D extends CommandDefinition> (definition: D, handler: RegularHandler<D>): void
-  addHandler (definition: CommandDefinition, handler: unknown): void {
+  addHandler<D extends CommandDefinition> (definition: D, handler: Handler<D>, options?: HandlerOptions): void
+  addHandler<D extends CommandDefinition> (definition: D, handler: RegularHandler<D>, options?: HandlerOptions): void
+  addHandler (definition: CommandDefinition, handler: unknown, options: HandlerOptions = {}): void {
     serializersOf(definition)
     assertFunction(definition.name, handler)
     if (this.#handlers.has(definition.name)) throw new DuplicateHandlerError(definition.name)
-    this.#handlers.set(definition.name, handler as AnyHandler)
+    const delivery = { ...this.#delivery, ...parseOptions(`"${definition.name}" handler`, handlerOptionsSchema, options) }
+    this.#handlers.set(definition.name, { handler: handler as AnyHandler, delivery })
   }
 
   /**
    * Adds a handler of an event; an event may have several, which run beside each other.
-   * @throws MEDIATOR_ERR_INVALID_HANDLER, MEDIATOR_ERR_INVALID_DEFINITION
+   * @throws MEDIATOR_ERR_INVALID_HANDLER, MEDIATOR_ERR_INVALID_DEFINITION, MEDIATOR_ERR_INVALID_OPTIONS
    */
-  addEventHandler<E extends EventDefinition> (definition: E, handler: EventHandler<E>): void {
+  addEventHandler<E extends EventDefinition> (definition: E, handler: EventHandler<E>, options: EventHandlerOptions<E> = {}): void {
     assertEvent(definition)
     assertFunction(definition.name, handler)
-    this.#dispatcher.addHandler(definition, handler as EventHandler)
+    // The dispatcher hands each handler only events of its own definition.
+    const resolved = resolveEventHandlerOptions(definition.name, options as EventHandlerOptions)
+    this.#dispatcher.addHandler(definition, handler as EventHandler, resolved)
   }
 
   /** How many streams have started and not settled. */
@@ -100,10 +125,8 @@ export class StreamingMediator {
    * check it, this does not.
    * @throws MEDIATOR_ERR_UNKNOWN_COMMAND at once
    */
-  stream<D extends CommandDefinition> (definition: D, input: InputOf<D>, { log = this.#log, ...options }: StreamOptions = {}): MediatorStream<D> {
-    const handler = this.#handlers.get(definition.name)
-    if (handler === undefined) throw new UnknownCommandError(definition.name)
-    return new MediatorStream<D>({ ...options, definition, handler, input, log, host: this.#host })
+  stream<D extends CommandDefinition> (definition: D, input: InputOf<D>, options?: StreamOptions): MediatorStream<D> {
+    return this.#stream(this.#host, definition, input, options)
   }
 
   /** Runs a command to its end and resolves its result; progress is dropped. Rejects as `stream(…).result` does. */
@@ -112,16 +135,11 @@ export class StreamingMediator {
   }
 
   /**
-   * Hands an event to its handlers and resolves when they have settled.
+   * Hands an event to its handlers and resolves when they have settled, with what they emitted.
    * @throws MEDIATOR_ERR_EVENT_HANDLER_FAILED with what they threw as its `cause`, MEDIATOR_ERR_SHUTTING_DOWN after `close`
    */
   async publish<E extends EventDefinition> (definition: E, payload: PayloadOf<E>): Promise<void> {
-    if (this.#closing !== undefined) throw new ShuttingDownError()
-    const scope = new EventScope(definition?.name, this.#dispatcher, () => this.#log)
-    scope.emit(definition, payload)
-    scope.seal()
-    await scope.below(1)
-    if (scope.failure !== undefined) throw scope.failure
+    await this.#publish(undefined, definition, payload)
   }
 
   /**
@@ -131,6 +149,66 @@ export class StreamingMediator {
   close (): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  #stream<D extends CommandDefinition> (
+    host: StreamHost, definition: D, input: InputOf<D>, { log = this.#log, ...options }: StreamOptions = {}
+  ): MediatorStream<D> {
+    const registration = this.#handlers.get(definition.name)
+    if (registration === undefined) throw new UnknownCommandError(definition.name)
+    return new MediatorStream<D>({ ...options, ...registration, definition, input, log, host })
+  }
+
+  async #publish (run: EventRun | undefined, definition: EventDefinition, payload: unknown): Promise<void> {
+    this.#assertOpen(run)
+    const scope = this.#createScope(run, {
+      owner: definition?.name,
+      sequential: this.#delivery.eventOrder === 'sequential',
+      log: () => run?.log ?? this.#log
+    })
+    scope.emit(definition, payload)
+    scope.seal()
+    await scope.below(1)
+    if (scope.failure !== undefined) throw scope.failure
+  }
+
+  // The mediator as an event handler sees it: its calls are counted, and their events run on the handler's own permit.
+  #callsOf (run: EventRun): MediatorCalls {
+    const calls: MediatorCalls = {
+      stream: (definition, input, options) => this.#stream(host, definition, input, { log: run.log, ...options }),
+      send: async (definition, input, options) => await run.call(async () => await calls.stream(definition, input, options).result),
+      publish: async (definition, payload) => await run.call(async () => await this.#publish(run, definition, payload))
+    }
+    const host = this.#hostOf(run, calls)
+    return calls
+  }
+
+  #hostOf (run: EventRun | undefined, calls: MediatorCalls): StreamHost {
+    return {
+      maxPendingEvents: this.#maxPendingEvents,
+      calls,
+      createScope: options => this.#createScope(run, options),
+      streamStarted: stream => {
+        this.#assertOpen(run)
+        this.#streams.add(stream)
+        run?.callStarted()
+      },
+      streamEnded: stream => {
+        this.#streams.delete(stream)
+        run?.callEnded()
+        if (this.#streams.size === 0) this.#onStreamsEnded?.()
+      }
+    }
+  }
+
+  // While the mediator closes, event handlers may still finish what they do, until their signals abort.
+  #assertOpen (run: EventRun | undefined): void {
+    if (this.#closing === undefined) return
+    if (run === undefined || !run.holdsPermit || this.#dispatcher.signal.aborted) throw new ShuttingDownError()
+  }
+
+  #createScope (run: EventRun | undefined, options: Pick<ScopeOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventScope {
+    return new EventScope({ ...options, dispatcher: this.#dispatcher, lane: () => run?.lane ?? this.#dispatcher.lane, depth: run?.depth ?? 0 })
   }
 
   async #close (): Promise<void> {

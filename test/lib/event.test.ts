@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { assertEvent, defineEvent } from '../../lib/event.js'
+import { assertEvent, defineEvent, resolveEventHandlerOptions } from '../../lib/event.js'
 import type { EventDefinition } from '../../lib/event.js'
 
 const invalid = { code: 'MEDIATOR_ERR_INVALID_DEFINITION', statusCode: 500 }
@@ -28,5 +28,17 @@ t.test('tells what is no event', async t => {
   t.doesNotThrow(() => assertEvent(defineEvent({ name: 'a', payload: Type.Null() })))
   for (const value of [undefined, null, {}, { name: 'a' }, { kind: 'command', name: 'a' }]) {
     t.throws(() => assertEvent(value as unknown as EventDefinition), { ...invalid, message: /defineEvent/ })
+  }
+})
+
+t.test('fills in the policy of an event handler', async t => {
+  t.strictSame(resolveEventHandlerOptions('a', {}), { retries: 0, timeoutMs: undefined, onError: 'fail' })
+  const onError = (): void => {}
+  t.strictSame(resolveEventHandlerOptions('a', { retries: 3, timeoutMs: 5, onError }), { retries: 3, timeoutMs: 5, onError })
+})
+
+t.test('names the event whose handler has a policy that cannot work', async t => {
+  for (const options of [{ onError: null }, { onError: 'retry' }, { retries: 101 }, { timeoutMs: 2 ** 31 }, { after: 1 }]) {
+    t.throws(() => resolveEventHandlerOptions('file.processed', options as object), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /file\.processed/ })
   }
 })

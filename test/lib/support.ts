@@ -1,5 +1,11 @@
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import { resolveEventHandlerOptions } from '../../lib/event.js'
+import type { EventDefinition, EventHandler } from '../../lib/event.js'
+import { EventDispatcher } from '../../lib/event-dispatcher.js'
+import type { DispatcherOptions } from '../../lib/event-dispatcher.js'
+import { EventScope } from '../../lib/event-scope.js'
+import type { ScopeOptions } from '../../lib/event-scope.js'
 import type { MediatorOptions } from '../../lib/streaming-mediator.js'
 import { StreamingMediator } from '../../lib/streaming-mediator.js'
 import { createLog } from '../support/app.js'
@@ -14,6 +20,27 @@ export function createMediator (t: Test, options: MediatorOptions = {}): { media
   const mediator = new StreamingMediator({ closeGraceMs: 0, logger: pino({ level }, stream), ...options })
   t.teardown(() => mediator.close())
   return { mediator, logs }
+}
+
+interface Events {
+  readonly dispatcher: EventDispatcher
+  readonly logs: LogLine[]
+  addHandler<E extends EventDefinition> (definition: E, handler: EventHandler<E>): void
+  createScope (options?: Partial<ScopeOptions>): EventScope
+}
+
+/** A dispatcher without a mediator, and scopes on its own lane. */
+export function createEvents (concurrency: number, options: Partial<DispatcherOptions> = {}): Events {
+  const { logs, logger: { level, stream } } = createLog()
+  const log = pino({ level }, stream)
+  const callsOf = (): never => { throw new Error('there is no mediator here') }
+  const dispatcher = new EventDispatcher({ concurrency, maxEventDepth: 16, log, callsOf, ...options })
+  return {
+    dispatcher,
+    logs,
+    addHandler: (definition, handler) => dispatcher.addHandler(definition, handler as EventHandler, resolveEventHandlerOptions(definition.name, {})),
+    createScope: options => new EventScope({ owner: 'owner', dispatcher, lane: () => dispatcher.lane, depth: 0, sequential: false, log: () => log, ...options })
+  }
 }
 
 /** Fails where a promise does not settle in time; also keeps the process alive, which the project's own timers do not. */

@@ -2,7 +2,10 @@
 import { Readable } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import { StreamingMediator, defineCommand, defineEvent, defineQuery } from '../../index.js'
-import type { Emit, EventContext, EventHandler, Handler, HandlerContext, Logger, MediatorStream, RegularHandler, StreamingHandler } from '../../index.js'
+import type {
+  Emit, EmittedEvent, EventContext, EventDelivery, EventHandler, EventHandlerOptions, Handler, HandlerContext, HandlerOptions, Logger, MediatorCalls,
+  MediatorStream, RegularHandler, StreamingHandler
+} from '../../index.js'
 import { expectType, expectValue } from './expect-type.js'
 import type { Equal } from './expect-type.js'
 
@@ -29,12 +32,13 @@ expectType<Equal<Handler<typeof Add>, RegularHandler<typeof Add>>>()
 mediator.addHandler(ProcessFiles, async function * (input, context) {
   expectValue<{ fileIds: string[] }>()(input)
   expectValue<HandlerContext>()(context)
-  const { emit, signal, log, streamId, resumeAfter } = context
+  const { emit, signal, log, streamId, resumeAfter, mediator } = context
   expectValue<Emit>()(emit)
   expectValue<AbortSignal>()(signal)
   expectValue<Logger>()(log)
   expectValue<string>()(streamId)
   expectValue<number | undefined>()(resumeAfter)
+  expectValue<MediatorCalls>()(mediator)
   for (const fileId of input.fileIds) {
     emit(FileProcessed, { fileId })
     yield { fileId }
@@ -122,9 +126,54 @@ mediator.addEventHandler(FileProcessed, async (event, context) => {
   expectValue<'file.processed'>()(event.name)
   expectValue<{ fileId: string }>()(event.payload)
   expectValue<EventContext>()(context)
+  const { emit, signal, log, mediator } = context
+  expectValue<Emit>()(emit)
+  expectValue<AbortSignal>()(signal)
+  expectValue<Logger>()(log)
+  expectValue<MediatorCalls>()(mediator)
+  emit(FileProcessed, event.payload)
+  expectValue<number>()(await mediator.send(Add, { a: 1 }))
+  expectValue<{ processed: number }>()(await mediator.stream(ProcessFiles, { fileIds: [] }).result)
+  await mediator.publish(FileProcessed, event.payload)
+  // @ts-expect-error A payload of another type.
+  emit(FileProcessed, { fileId: 5 })
+  // @ts-expect-error An input of another type.
+  await mediator.send(Add, { a: '1' })
+  // @ts-expect-error A payload of another type.
+  await mediator.publish(FileProcessed, { fileId: 5 })
+  // @ts-expect-error Handlers call the mediator, they do not close it.
+  await mediator.close()
 })
 const onFileProcessed: EventHandler<typeof FileProcessed> = ({ payload: { fileId } }) => fileId
 mediator.addEventHandler(FileProcessed, onFileProcessed)
+
+// The policies of an event handler, and the delivery of a command's events.
+mediator.addEventHandler(FileProcessed, onFileProcessed, { retries: 2, timeoutMs: 500, onError: 'log' })
+mediator.addEventHandler(FileProcessed, onFileProcessed, {
+  onError: (error, event, context) => {
+    expectValue<unknown>()(error)
+    expectValue<EmittedEvent<typeof FileProcessed>>()(event)
+    expectValue<EventContext>()(context)
+  }
+})
+const policy: EventHandlerOptions = { onError: 'fail' }
+mediator.addEventHandler(FileProcessed, onFileProcessed, policy)
+const delivery: HandlerOptions = { eventDelivery: 'before-progress' }
+mediator.addHandler(ProcessFiles, processFiles, delivery)
+mediator.addHandler(Add, ({ a }) => a, { eventOrder: 'sequential' })
+expectType<Equal<HandlerOptions, Partial<EventDelivery>>>()
+// @ts-expect-error An unknown policy.
+mediator.addEventHandler(FileProcessed, onFileProcessed, { onError: 'ignore' })
+// @ts-expect-error The function is for another event.
+mediator.addEventHandler(FileProcessed, onFileProcessed, { onError: (_error: unknown, event: { payload: { fileId: number } }) => event.payload.fileId })
+// @ts-expect-error An unknown option.
+mediator.addEventHandler(FileProcessed, onFileProcessed, { retry: 2 })
+// @ts-expect-error A number is wanted.
+mediator.addEventHandler(FileProcessed, onFileProcessed, { retries: '2' })
+// @ts-expect-error An unknown delivery.
+mediator.addHandler(ProcessFiles, processFiles, { eventDelivery: 'late' })
+// @ts-expect-error The limit is the mediator's.
+mediator.addHandler(Add, ({ a }) => a, { maxPendingEvents: 5 })
 // @ts-expect-error A payload of another type.
 mediator.addEventHandler(FileProcessed, ({ payload }: { payload: { fileId: number } }) => payload)
 // @ts-expect-error A command is no event.
@@ -168,7 +217,10 @@ async function call (): Promise<void> {
 }
 void call
 
+void new StreamingMediator({ eventDelivery: 'before-progress', eventOrder: 'sequential', maxEventDepth: 3 })
 // @ts-expect-error An unknown option.
 void new StreamingMediator({ maxEvents: 5 })
+// @ts-expect-error An unknown order.
+void new StreamingMediator({ eventOrder: 'random' })
 // @ts-expect-error A value of another type.
 void new StreamingMediator({ maxPendingEvents: '5' })
