@@ -9,12 +9,10 @@ import type { EventScope } from './event-scope.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
+import { detachAfterMs } from './mediator-stream.js'
 
 // Of a retry's backoff: the first wait, doubled each time, and its bound, in milliseconds.
 const backoff = { minTimeout: 100, factor: 2, maxTimeout: 30_000, randomize: true } as const
-
-// How long a handler has to listen to the signal of its timeout, in milliseconds, before it is reported and left to itself.
-const detachAfterMs = 1_000
 
 // p-retry gives up on a TypeError and replaces what is no error: each failure goes through it as one of these.
 class Attempt extends Error {

@@ -13,14 +13,14 @@ import type { MediatorCalls } from './mediator-calls.js'
 import { StreamIterator } from './stream-iterator.js'
 import type { StreamConsumer } from './stream-iterator.js'
 
-/** How long a handler has to end after its stream was aborted, in milliseconds, before it is reported and left to itself. */
+/** How long a handler has to end after its signal was aborted, in milliseconds, before it is reported and left to itself. */
 export const detachAfterMs = 1_000
 
 // A generator that yields in its `finally` is asked again to return, but not for ever.
 const maxReturns = 100
 
-// A handler that never awaits must not keep the event loop for longer than this, in milliseconds.
-const maxTurnMs = 5
+/** How long a handler that never awaits may keep the event loop in one go, in milliseconds. */
+export const maxTurnMs = 5
 
 /** How the events of a stream relate to its progress and to each other. */
 export interface EventDelivery {

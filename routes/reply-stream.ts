@@ -5,6 +5,7 @@ import type { EndReason } from '../lib/errors.js'
 import type { FrameEncoder } from '../lib/frame-encoder.js'
 import { logThrown } from '../lib/logger.js'
 import type { Logger } from '../lib/logger.js'
+import { maxTurnMs } from '../lib/mediator-stream.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { problemOf, wireErrorOf } from '../lib/problem.js'
 import type { StreamConsumer } from '../lib/stream-iterator.js'
@@ -13,9 +14,6 @@ import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
 const chunkLength = 16_384
-
-// A handler that never awaits is left alone for a turn of the event loop after this many milliseconds.
-const maxTurnMs = 5
 
 // A longer timeout overflows Node's timers: it waits for the first yield.
 const maxTimeoutMs = 2 ** 31 - 1
