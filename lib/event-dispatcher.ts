@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import PQueue from 'p-queue'
 import type { EmittedEvent, EventDefinition, EventHandler, ResolvedEventHandlerOptions } from './event.js'
 import { EventRun } from './event-run.js'
-import type { EventScope } from './event-scope.js'
+import type { EventGroup } from './event-group.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 
@@ -61,10 +61,10 @@ export class EventDispatcher {
     else handlers.push({ handler, options })
   }
 
-  dispatch (event: EmittedEvent, depth: number, scope: EventScope): void {
+  dispatch (event: EmittedEvent, depth: number, group: EventGroup): void {
     const registrations = this.#handlers.get(event.name)
     if (registrations === undefined) return
-    for (const registration of registrations) scope.run(() => this.#run(registration, event, depth, scope))
+    for (const registration of registrations) group.run(() => this.#run(registration, event, depth, group))
     if (this.lane.size > 0) this.#watch()
   }
 
@@ -106,13 +106,13 @@ export class EventDispatcher {
     return { running, dropped: this.#dropped }
   }
 
-  async #run (registration: EventRegistration, event: EmittedEvent, depth: number, scope: EventScope): Promise<void> {
+  async #run (registration: EventRegistration, event: EmittedEvent, depth: number, group: EventGroup): Promise<void> {
     if (this.#abort.signal.aborted) {
       this.#dropped++
-      scope.settled({ error: this.#abort.signal.reason })
+      group.settled({ error: this.#abort.signal.reason })
       return
     }
-    const run = new EventRun(this, registration, event, depth, scope)
+    const run = new EventRun(this, registration, event, depth, group)
     this.#started++
     this.#running.add(run)
     await run.start()

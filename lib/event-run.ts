@@ -4,8 +4,8 @@ import { EmitAfterEndError, EventDepthError, EventHandlerTimeoutError, TooManyEv
 import { assertEvent } from './event.js'
 import type { Emit, EmittedEvent, EventContext } from './event.js'
 import type { EventDispatcher, EventLane, EventRegistration } from './event-dispatcher.js'
-import { maxEventsPerStep } from './event-scope.js'
-import type { EventScope } from './event-scope.js'
+import { maxEventsPerStep } from './event-group.js'
+import type { EventGroup } from './event-group.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
@@ -29,7 +29,7 @@ export class EventRun implements EventContext {
   readonly depth: number
   readonly #dispatcher: EventDispatcher
   readonly #registration: EventRegistration
-  readonly #scope: EventScope
+  readonly #group: EventGroup
   #emitted: EmittedEvent[] = []
   #settled = false
   #ended = false
@@ -40,12 +40,12 @@ export class EventRun implements EventContext {
   #mediator: MediatorCalls | undefined
   #log: Logger | undefined
 
-  constructor (dispatcher: EventDispatcher, registration: EventRegistration, event: EmittedEvent, depth: number, scope: EventScope) {
+  constructor (dispatcher: EventDispatcher, registration: EventRegistration, event: EmittedEvent, depth: number, group: EventGroup) {
     this.#dispatcher = dispatcher
     this.#registration = registration
     this.event = event
     this.depth = depth
-    this.#scope = scope
+    this.#group = group
   }
 
   /** The handler's name, for the log. */
@@ -58,7 +58,7 @@ export class EventRun implements EventContext {
   }
 
   get log (): Logger {
-    this.#log ??= this.#scope.log.child({ event: this.event.name })
+    this.#log ??= this.#group.log.child({ event: this.event.name })
     return this.#log
   }
 
@@ -108,11 +108,11 @@ export class EventRun implements EventContext {
     this.settle(failure)
   }
 
-  /** Tells the scope the outcome, once. */
+  /** Tells the group the outcome, once. */
   settle (failure?: { readonly error: unknown }): void {
     if (this.#settled) return
     this.#settled = true
-    this.#scope.settled(failure)
+    this.#group.settled(failure)
   }
 
   /** Counts a call of the handler from its first moment, whether the handler waits for it or not. */
@@ -136,7 +136,7 @@ export class EventRun implements EventContext {
   #flush (): void {
     const events = this.#emitted
     this.#emitted = []
-    this.#scope.dispatch(events, this.depth + 1)
+    this.#group.dispatch(events, this.depth + 1)
   }
 
   async #retry (): Promise<void> {

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { CommandDefinition, ProgressOf, ResultOf } from './definition.js'
 import { StreamAbortedError, StreamIteratedError } from './errors.js'
 import type { EndReason } from './errors.js'
-import type { EventScope, ScopeOptions } from './event-scope.js'
+import type { EventGroup, GroupOptions } from './event-group.js'
 import { createStreamId } from './frame-id.js'
 import { iteratorOf } from './handler.js'
 import type { AnyHandler, HandlerContext } from './handler.js'
@@ -43,7 +43,7 @@ export interface StreamHost {
   readonly maxPendingEvents: number
   /** The mediator as the stream's handler sees it. */
   readonly calls: MediatorCalls
-  createScope (options: Pick<ScopeOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventScope
+  createGroup (options: Pick<GroupOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventGroup
   /** Called when the handler is about to start; throws when no stream may start any more. */
   streamStarted (stream: MediatorStream<CommandDefinition>): void
   /** Called once, when the stream has ended and its events have settled. */
@@ -80,7 +80,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   readonly streamId = createStreamId()
   readonly definition: D
   readonly #call: StreamCall
-  readonly #scope: EventScope
+  readonly #group: EventGroup
   #log: Logger | undefined
   #controller: AbortController | undefined
   #consumer: StreamConsumer | undefined
@@ -100,7 +100,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     // The mediator's `stream<D>` makes the call from a definition of this type.
     this.definition = call.definition as D
     this.#call = call
-    this.#scope = call.host.createScope({
+    this.#group = call.host.createGroup({
       owner: call.definition.name,
       sequential: call.delivery.eventOrder === 'sequential',
       log: () => this.#logger,
@@ -160,8 +160,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#endReason !== undefined) return
     if (!this.#started) {
       this.#start()
-    } else if (this.#scope.pending >= this.#call.host.maxPendingEvents) {
-      void this.#scope.below(this.#call.host.maxPendingEvents).then(this.#step)
+    } else if (this.#group.pending >= this.#call.host.maxPendingEvents) {
+      void this.#group.below(this.#call.host.maxPendingEvents).then(this.#step)
     } else {
       this.#step()
     }
@@ -191,7 +191,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       // Not unref'ed: somebody waits for the end, and it is near.
       const timer = setTimeout(() => {
         // What it emitted in the step that it does not leave are facts, too.
-        this.#scope.flush()
+        this.#group.flush()
         this.#logger.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
           'handler goes on although its stream has ended: make it listen to its signal')
         resolve()
@@ -279,9 +279,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       this.#onReturn(value)
       return
     }
-    this.#scope.flush()
-    if (this.#scope.pending > 0 && this.#call.delivery.eventDelivery === 'before-progress') {
-      void this.#scope.below(1).then(() => this.#tell(value))
+    this.#group.flush()
+    if (this.#group.pending > 0 && this.#call.delivery.eventDelivery === 'before-progress') {
+      void this.#group.below(1).then(() => this.#tell(value))
     } else {
       this.#tell(value)
     }
@@ -295,13 +295,13 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#handlerEnded()
     if (this.#endReason !== undefined) return
     const result = value === undefined ? null : value
-    if (this.#scope.pending === 0) this.#complete(result)
-    else void this.#scope.below(1).then(() => this.#complete(result))
+    if (this.#group.pending === 0) this.#complete(result)
+    else void this.#group.below(1).then(() => this.#complete(result))
   }
 
   #complete (result: unknown): void {
     if (this.#endReason !== undefined) return
-    const { failure } = this.#scope
+    const { failure } = this.#group
     if (failure !== undefined) {
       this.#fail(failure)
       return
@@ -330,9 +330,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#abort('failed', cause)
     this.#stopping = this.#stop()
     void this.#stopping
-      .then(() => this.#scope.below(1))
+      .then(() => this.#group.below(1))
       .then(() => {
-        const error = this.#scope.failure
+        const error = this.#group.failure
         this.#publish({ ok: false, error })
         this.#consumer!.onError(error)
       })
@@ -345,7 +345,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   }
 
   async #settle (outcome: Outcome): Promise<void> {
-    await this.#scope.below(1)
+    await this.#group.below(1)
     this.#publish(outcome)
   }
 
@@ -359,7 +359,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   #handlerEnded (): void {
     this.#handlerDone = true
-    this.#scope.seal()
+    this.#group.seal()
     this.#onHandlerDone?.()
   }
 
@@ -430,7 +430,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     const signal = (): AbortSignal => this.#signal
     const log = (): Logger => this.#logger
     return {
-      emit: this.#scope.emit,
+      emit: this.#group.emit,
       streamId: this.streamId,
       resumeAfter: this.#call.resumeAfter,
       mediator: this.#call.host.calls,

@@ -6,8 +6,8 @@ import { assertEvent, resolveEventHandlerOptions } from './event.js'
 import type { EventDefinition, EventHandler, EventHandlerOptions, PayloadOf } from './event.js'
 import { EventDispatcher } from './event-dispatcher.js'
 import type { EventRun } from './event-run.js'
-import { EventScope } from './event-scope.js'
-import type { ScopeOptions } from './event-scope.js'
+import { EventGroup } from './event-group.js'
+import type { GroupOptions } from './event-group.js'
 import type { AnyHandler, Handler, RegularHandler } from './handler.js'
 import { createDefaultLogger } from './logger.js'
 import type { Logger } from './logger.js'
@@ -161,15 +161,15 @@ export class StreamingMediator implements MediatorCalls {
 
   async #publish (run: EventRun | undefined, definition: EventDefinition, payload: unknown): Promise<void> {
     this.#assertOpen(run)
-    const scope = this.#createScope(run, {
+    const group = this.#createGroup(run, {
       owner: definition?.name,
       sequential: this.#delivery.eventOrder === 'sequential',
       log: () => run?.log ?? this.#log
     })
-    scope.emit(definition, payload)
-    scope.seal()
-    await scope.below(1)
-    if (scope.failure !== undefined) throw scope.failure
+    group.emit(definition, payload)
+    group.seal()
+    await group.below(1)
+    if (group.failure !== undefined) throw group.failure
   }
 
   // The mediator as an event handler sees it: its calls are counted, and their events run on the handler's own permit.
@@ -187,7 +187,7 @@ export class StreamingMediator implements MediatorCalls {
     return {
       maxPendingEvents: this.#maxPendingEvents,
       calls,
-      createScope: options => this.#createScope(run, options),
+      createGroup: options => this.#createGroup(run, options),
       streamStarted: stream => {
         this.#assertOpen(run)
         this.#streams.add(stream)
@@ -207,8 +207,8 @@ export class StreamingMediator implements MediatorCalls {
     if (run === undefined || !run.holdsPermit || this.#dispatcher.signal.aborted) throw new ShuttingDownError()
   }
 
-  #createScope (run: EventRun | undefined, options: Pick<ScopeOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventScope {
-    return new EventScope({ ...options, dispatcher: this.#dispatcher, lane: () => run?.lane ?? this.#dispatcher.lane, depth: run?.depth ?? 0 })
+  #createGroup (run: EventRun | undefined, options: Pick<GroupOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventGroup {
+    return new EventGroup({ ...options, dispatcher: this.#dispatcher, lane: () => run?.lane ?? this.#dispatcher.lane, depth: run?.depth ?? 0 })
   }
 
   async #close (): Promise<void> {

@@ -7,39 +7,39 @@ import { createEvents, deferred, within } from './support.js'
 const Counted = defineEvent({ name: 'counted', payload: Type.Integer() })
 
 t.test('starts handlers in the order of the emits and waits for a permit', async t => {
-  const { dispatcher, addHandler, createScope } = createEvents(2)
+  const { dispatcher, addHandler, createGroup } = createEvents(2)
   const gates = [deferred(), deferred(), deferred()]
   const started: number[] = []
   addHandler(Counted, async ({ payload }) => {
     started.push(payload as number)
     await gates[payload as number]!.promise
   })
-  const scope = createScope()
-  for (const n of [0, 1, 2]) scope.emit(Counted, n)
-  scope.flush()
+  const group = createGroup()
+  for (const n of [0, 1, 2]) group.emit(Counted, n)
+  group.flush()
   t.strictSame(started, [0, 1])
   gates[1]!.resolve()
-  await within(1_000, scope.below(3))
+  await within(1_000, group.below(3))
   await new Promise(setImmediate)
   t.strictSame(started, [0, 1, 2])
   gates[0]!.resolve()
   gates[2]!.resolve()
   await within(1_000, dispatcher.idle())
-  t.equal(scope.pending, 0)
+  t.equal(group.pending, 0)
 })
 
 t.test('gives handlers a log that names their event', async t => {
-  const { addHandler, createScope, logs } = createEvents(1)
+  const { addHandler, createGroup, logs } = createEvents(1)
   addHandler(Counted, (_event, { log }) => { log.info('in the handler') })
-  const scope = createScope()
-  scope.emit(Counted, 1)
-  scope.flush()
-  await within(1_000, scope.below(1))
+  const group = createGroup()
+  group.emit(Counted, 1)
+  group.flush()
+  await within(1_000, group.below(1))
   t.match(logs, [{ msg: 'in the handler', event: 'counted' }])
 })
 
 t.test('aborts what runs, drops what waits, and lets go of what does not listen', async t => {
-  const { dispatcher, addHandler, createScope } = createEvents(2)
+  const { dispatcher, addHandler, createGroup } = createEvents(2)
   const contexts: EventContext[] = []
   const [listening, deaf] = [deferred(), deferred()]
   addHandler(Counted, async ({ payload }, context) => {
@@ -48,9 +48,9 @@ t.test('aborts what runs, drops what waits, and lets go of what does not listen'
     else await deaf.promise
     listening.resolve()
   })
-  const scope = createScope()
-  for (const n of [0, 1, 2, 3]) scope.emit(Counted, n)
-  scope.flush()
+  const group = createGroup()
+  for (const n of [0, 1, 2, 3]) group.emit(Counted, n)
+  group.flush()
   t.equal(contexts.length, 2)
   const reason = new Error('closing')
   dispatcher.abort(reason)
@@ -58,28 +58,28 @@ t.test('aborts what runs, drops what waits, and lets go of what does not listen'
   await new Promise(setImmediate)
   t.equal(contexts[0]!.signal.reason, reason)
   t.equal(contexts.length, 2, 'what waited did not start')
-  t.equal(scope.pending, 1)
+  t.equal(group.pending, 1)
   t.strictSame(dispatcher.release(), { running: 1, dropped: 2 })
-  await within(1_000, scope.below(1))
-  t.strictSame((scope.failure!.cause as AggregateError).errors, [reason, reason, reason])
+  await within(1_000, group.below(1))
+  t.strictSame((group.failure!.cause as AggregateError).errors, [reason, reason, reason])
   deaf.resolve()
   await within(1_000, dispatcher.idle())
-  t.equal(scope.pending, 0, 'a run that was let go is not counted again')
+  t.equal(group.pending, 0, 'a run that was let go is not counted again')
 })
 
 t.test('logs the failure of a run that was let go and counts it once', async t => {
-  const { dispatcher, addHandler, createScope, logs } = createEvents(1)
+  const { dispatcher, addHandler, createGroup, logs } = createEvents(1)
   const gate = deferred()
   addHandler(Counted, async () => { await gate.promise })
-  const scope = createScope()
-  scope.emit(Counted, 0)
-  scope.flush()
+  const group = createGroup()
+  group.emit(Counted, 0)
+  group.flush()
   dispatcher.abort(new Error('closing'))
   t.strictSame(dispatcher.release(), { running: 1, dropped: 0 })
   gate.reject(new Error('too late'))
   await within(1_000, dispatcher.idle())
-  t.equal(scope.pending, 0)
-  t.match(scope.failure!.cause, { message: 'closing' })
+  t.equal(group.pending, 0)
+  t.match(group.failure!.cause, { message: 'closing' })
   t.match(logs, [{ err: { message: 'too late' } }])
 })
 

@@ -4,8 +4,8 @@ import { resolveEventHandlerOptions } from '../../lib/event.js'
 import type { EventDefinition, EventHandler } from '../../lib/event.js'
 import { EventDispatcher } from '../../lib/event-dispatcher.js'
 import type { DispatcherOptions } from '../../lib/event-dispatcher.js'
-import { EventScope } from '../../lib/event-scope.js'
-import type { ScopeOptions } from '../../lib/event-scope.js'
+import { EventGroup } from '../../lib/event-group.js'
+import type { GroupOptions } from '../../lib/event-group.js'
 import type { MediatorOptions } from '../../lib/streaming-mediator.js'
 import { StreamingMediator } from '../../lib/streaming-mediator.js'
 import { createLog } from '../support/app.js'
@@ -26,7 +26,7 @@ interface Events {
   readonly dispatcher: EventDispatcher
   readonly logs: LogLine[]
   addHandler<E extends EventDefinition> (definition: E, handler: EventHandler<E>): void
-  createScope (options?: Partial<ScopeOptions>): EventScope
+  createGroup (options?: Partial<GroupOptions>): EventGroup
 }
 
 /** A dispatcher without a mediator, and scopes on its own lane. */
@@ -39,7 +39,7 @@ export function createEvents (concurrency: number, options: Partial<DispatcherOp
     dispatcher,
     logs,
     addHandler: (definition, handler) => dispatcher.addHandler(definition, handler as EventHandler, resolveEventHandlerOptions(definition.name, {})),
-    createScope: options => new EventScope({ owner: 'owner', dispatcher, lane: () => dispatcher.lane, depth: 0, sequential: false, log: () => log, ...options })
+    createGroup: options => new EventGroup({ owner: 'owner', dispatcher, lane: () => dispatcher.lane, depth: 0, sequential: false, log: () => log, ...options })
   }
 }
 

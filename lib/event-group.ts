@@ -7,12 +7,12 @@ import type { Logger } from './logger.js'
 /** How many events one step of a handler may emit. */
 export const maxEventsPerStep = 10_000
 
-/** What a scope is made for. */
-export interface ScopeOptions {
-  /** The command or event that the scope's failure is about. */
+/** What a group is made for. */
+export interface GroupOptions {
+  /** The command or event that the group's failure is about. */
   readonly owner: string
   readonly dispatcher: EventDispatcher
-  /** Where the runs of this scope wait for their turn. Asked each time, because a lent permit may have been taken back. */
+  /** Where the runs of this group wait for their turn. Asked each time, because a lent permit may have been taken back. */
   readonly lane: () => EventLane
   /** 0 for the events of a stream; that of the event whose handler called the mediator for nested ones. */
   readonly depth: number
@@ -23,10 +23,10 @@ export interface ScopeOptions {
 }
 
 /** The events of one stream or one publish: what was emitted and not yet dispatched, how much is pending, what failed. */
-export class EventScope {
+export class EventGroup {
   /** How many runs of event handlers have not settled. */
   pending = 0
-  readonly #options: ScopeOptions
+  readonly #options: GroupOptions
   readonly #failures: unknown[] = []
   #emitted: EmittedEvent[] = []
   #sealed = false
@@ -35,7 +35,7 @@ export class EventScope {
   #inSequence = false
   #advancing = false
 
-  constructor (options: ScopeOptions) {
+  constructor (options: GroupOptions) {
     this.#options = options
   }
 
@@ -69,7 +69,7 @@ export class EventScope {
     this.dispatch(events, this.#options.depth + 1)
   }
 
-  /** Dispatches events that an event handler of this scope emitted. */
+  /** Dispatches events that an event handler of this group emitted. */
   dispatch (events: readonly EmittedEvent[], depth: number): void {
     for (const event of events) this.#options.dispatcher.dispatch(event, depth, this)
   }
@@ -86,7 +86,7 @@ export class EventScope {
     return new Promise(resolve => { this.#waiters.push({ limit, resolve }) })
   }
 
-  /** Runs a task when the scope's lane, and in a sequential scope the task before it, lets it. It must not reject. */
+  /** Runs a task when the group's lane, and in a sequential group the task before it, lets it. It must not reject. */
   run (task: () => Promise<void>): void {
     this.pending++
     if (!this.#options.sequential) {
