@@ -4,15 +4,24 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { streamingMediator } from '../index.js'
 import { analytics } from './events/analytics.js'
 import { audit } from './events/audit.js'
+import { orderAnalytics } from './events/order-analytics.js'
+import { orderAudit } from './events/order-audit.js'
+import { orderEmail } from './events/order-email.js'
+import { orderInventory } from './events/order-inventory.js'
 import { recentFiles } from './events/recent-files.js'
 import { FileFolder } from './file-folder.js'
+import { Journal } from './journal.js'
+import { Outbox } from './outbox.js'
 import { commands } from './routes/commands.js'
 import { files } from './routes/files.js'
+import { journal } from './routes/journal.js'
 import { page } from './routes/page.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     folder: FileFolder
+    journal: Journal
+    outbox: Outbox
   }
 }
 
@@ -27,15 +36,23 @@ export interface AppOptions {
 export async function buildApp ({ filesDir = fileURLToPath(new URL('files', import.meta.url)), logger = false }: AppOptions = {}): Promise<FastifyInstance> {
   const app = fastify({ logger })
   app.decorate('folder', new FileFolder(filesDir))
-  await app.register(streamingMediator)
+  app.decorate('journal', new Journal())
+  app.decorate('outbox', new Outbox())
+  // For all streams together: the services behind the event handlers do not grow with the number of clients.
+  await app.register(streamingMediator, { maxConcurrentEventHandlers: 3 })
 
-  // What happens beside a command.
+  // What happens beside a command: first that of files, then that of orders.
   await app.register(analytics)
   await app.register(audit)
   await app.register(recentFiles)
+  await app.register(orderAnalytics)
+  await app.register(orderAudit)
+  await app.register(orderEmail)
+  await app.register(orderInventory)
 
   await app.register(commands)
   await app.register(files)
+  await app.register(journal)
   await app.register(page)
   return app
 }

@@ -1,12 +1,19 @@
+import createError from '@fastify/error'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { commandRoute, commandRoutes } from '../../index.js'
 import type { InputOf } from '../../index.js'
 import { ProcessFiles } from '../contracts.js'
 import { processFilesIn } from '../handlers/process-files.js'
+import { processOrders } from '../handlers/process-orders.js'
+import { ProcessOrders } from '../order-contracts.js'
 
-/** The command, its handler, and the three ways to it. */
+export const DuplicateOrderError = createError<[string]>('EXAMPLE_ERR_DUPLICATE_ORDER',
+  'Order %s is listed twice: an order is paid for once', 400)
+
+/** The commands, their handlers, and the ways to them. */
 export const commands: FastifyPluginAsync = async app => {
   app.mediator.addHandler(ProcessFiles, processFilesIn(app.folder))
+  app.mediator.addHandler(ProcessOrders, processOrders)
 
   // A stream that has begun can only say `failed`: a status that must be certain is decided before it, here.
   async function requireKnownFiles (request: FastifyRequest): Promise<void> {
@@ -15,10 +22,22 @@ export const commands: FastifyPluginAsync = async app => {
     for (const fileId of new Set(fileIds)) await app.folder.find(fileId)
   }
 
-  // POST /commands/process-files and, for EventSource, GET /commands/process-files?fileIds=a&fileIds=b
+  async function requireDistinctOrders (request: FastifyRequest): Promise<void> {
+    const { orders } = request.body as InputOf<typeof ProcessOrders>
+    const seen = new Set<string>()
+    for (const { orderId } of orders) {
+      if (seen.has(orderId)) throw new DuplicateOrderError(orderId)
+      seen.add(orderId)
+    }
+  }
+
+  // POST /commands/process-orders, POST /commands/process-files and, for EventSource, GET /commands/process-files?fileIds=a&fileIds=b
   await app.register(commandRoutes, {
     prefix: '/commands',
-    commands: [{ command: ProcessFiles, method: 'GET', preHandler: requireKnownFiles }]
+    commands: [
+      { command: ProcessFiles, method: 'GET', preHandler: requireKnownFiles },
+      { command: ProcessOrders, preHandler: requireDistinctOrders }
+    ]
   })
 
   // For clients of python-cqrs's FastAPI example: no event names, the type inside the data, `error` for a failure.

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { Writable } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../example-app/app.js'
 import { parseFrames } from '../support/frames.js'
@@ -21,6 +22,7 @@ export class RunningApp {
   readonly logs: LogLine[] = []
   readonly #logged = new EventEmitter()
   url = ''
+  instance!: FastifyInstance
 
   async start (t: Test, filesDir = exampleFiles): Promise<this> {
     const stream = new Writable({
@@ -31,16 +33,17 @@ export class RunningApp {
       }
     })
     const app = await buildApp({ filesDir, logger: { level: 'debug', stream } })
+    this.instance = app
     t.teardown(() => app.close())
     await app.listen({ port: 0, host: '127.0.0.1' })
     this.url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
     return this
   }
 
-  /** Resolves with the first line of the log that has this message. */
-  async logged (msg: string): Promise<LogLine> {
+  /** Resolves with a line of the log that has this message: the first one, or that which makes so many. */
+  async logged (msg: string, times = 1): Promise<LogLine> {
     for (;;) {
-      const found = this.logs.find(line => line.msg === msg)
+      const found = this.logs.filter(line => line.msg === msg)[times - 1]
       if (found !== undefined) return found
       await once(this.#logged, 'line')
     }
@@ -51,7 +54,7 @@ export class RunningApp {
   }
 
   /** The frames of a command that is posted. */
-  async run (input: unknown): Promise<Frame[]> {
-    return parseFrames(await (await this.post('/commands/process-files', input)).text())
+  async run (input: unknown, command = 'process-files'): Promise<Frame[]> {
+    return parseFrames(await (await this.post(`/commands/${command}`, input)).text())
   }
 }
