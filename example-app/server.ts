@@ -1,5 +1,9 @@
 import { buildApp } from './app.js'
 
+// One order for each of five customers.
+const orders = Object.entries({ ada: 'lamp', grace: 'clock', linus: 'kettle', margaret: 'rug', tim: 'chair' })
+  .map(([name, product], index) => ({ orderId: `A-${index + 1}`, email: `${name}@example.com`, items: [{ product }] }))
+
 const { HOST: host = '127.0.0.1', PORT: port = '3000' } = process.env
 
 if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) exit(`PORT is "${port}": it must be a number from 0 to 65535`)
@@ -9,7 +13,8 @@ const app = await buildApp({ logger: true })
 try {
   const url = await app.listen({ host, port: Number(port) })
   const fileIds = (await app.folder.list()).map(({ fileId }) => fileId)
-  console.log(`\nOpen ${url}/ or watch the command in a terminal:\n\n${curlLine(`${url}/commands/process-files`, { fileIds })}\n`)
+  console.log(`\nOpen ${url}/ or watch a command in a terminal. Files:\n\n${curlLine(`${url}/commands/process-files`, { fileIds })}`)
+  console.log(`\nOrders, whose side effects are at ${url}/orders/journal:\n\n${curlLine(`${url}/commands/process-orders`, { orders })}\n`)
 } catch (error) {
   exit((error as NodeJS.ErrnoException).code === 'EADDRINUSE'
     ? `Port ${port} of ${host} is in use: stop what listens there, or choose another one with PORT`

@@ -24,16 +24,18 @@ function startServer (t: Test, env: Record<string, string>): { child: ChildProce
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  t.test(`prints a curl line that works, and ends with code 0 on ${signal}`, async t => {
+  t.test(`prints curl lines that work, and ends with code 0 on ${signal}`, async t => {
     const { child, output } = startServer(t, { PORT: '0' })
-    while (!/^curl .*\n/m.test(output())) await once(child.stdout!, 'data')
-    const line = /^curl .*$/m.exec(output())![0]
+    while (!/^curl .*process-orders.*\n/m.test(output())) await once(child.stdout!, 'data')
+    const [line, ordersLine] = Array.from(output().matchAll(/^curl .*$/gm), ([text]) => text) as [string, string]
     t.match(line, /^curl -N -X POST http:\/\/127\.0\.0\.1:\d+\/commands\/process-files -H 'content-type: application\/json' -d '\{"fileIds":\[.+\]\}'$/)
     const { stdout } = await promisify(execFile)('sh', ['-c', line])
     const names = namesOf(parseFrames(stdout))
     t.equal(names[0], 'start')
     t.equal(names.at(-1), 'complete')
     t.equal(names.length, JSON.parse(/-d '(.*)'$/.exec(line)![1]!).fileIds.length + 2)
+    const orders = await promisify(execFile)('sh', ['-c', ordersLine])
+    t.same(namesOf(parseFrames(orders.stdout)), ['start', ...Array(5).fill('progress'), 'complete'])
     const page = /^Open (\S+)/m.exec(output())![1]!
     t.equal((await fetch(page)).status, 200)
 
