@@ -28,9 +28,33 @@ export const InvalidDefinitionError = createError<[string, string, ErrorOptions?
 /** An options object holds an unknown key or a wrong value. */
 export const InvalidOptionsError = createError<[string, string]>('MEDIATOR_ERR_INVALID_OPTIONS', 'Invalid %s options: %s', 500)
 
-/** `addHandler` or `addEventHandler` was given something that is not a function. */
+/** What was given as a handler, or what a scope resolved it to, cannot handle anything. */
 export const InvalidHandlerError = createError<[string, string]>('MEDIATOR_ERR_INVALID_HANDLER',
-  'The handler of "%s" must be a function, got %s', 500)
+  'The handler of "%s" must be a function, a class or the name of one in a scope, got %s', 500)
+
+/** `addBehavior` was given something that is not a function, or one that made no async generator. */
+export const InvalidBehaviorError = createError<[]>('MEDIATOR_ERR_INVALID_BEHAVIOR',
+  'A behavior must be an async generator function: async function * (call, next) { return yield * next() }', 500)
+
+/** `next` was called in the last handler of a chain. */
+export const ChainEndError = createError<[string]>('MEDIATOR_ERR_CHAIN_END',
+  'No handler in the chain of command "%s" has handled the input: end the chain with one that does', 500)
+
+/** One instance of a handler class that collects its events was resolved for two runs at once. */
+export const SharedHandlerError = createError<[string]>('MEDIATOR_ERR_SHARED_HANDLER',
+  'The handler of "%s" collects events and is at work already: register it as transient or scoped, not as a singleton', 500)
+
+/** A handler asked for its scope after its stream had settled. */
+export const ScopeEndedError = createError<[]>('MEDIATOR_ERR_SCOPE_ENDED',
+  'The scope was asked for after its stream had settled: resolve what the work needs before', 500)
+
+/** An event with a topic was emitted, or is defined when the mediator gets ready, and there is no broker to publish it. */
+export const BrokerMissingError = createError<[string]>('MEDIATOR_ERR_BROKER_MISSING',
+  'There is no messageBroker for the topic "%s": pass one to the mediator, or a NullMessageBroker where nobody listens', 500)
+
+/** A hook was added when the hooks had begun to run. */
+export const StartedAlreadyError = createError<[]>('MEDIATOR_ERR_STARTED_ALREADY',
+  'onStartup was called after ready: add hooks before the mediator gets ready', 500)
 
 /** A command or query has a handler already. */
 export const DuplicateHandlerError = createError<[string]>('MEDIATOR_ERR_DUPLICATE_HANDLER',
@@ -54,6 +78,10 @@ export const StreamIteratedError = createError<[string]>('MEDIATOR_ERR_STREAM_IT
 /** A yielded or returned value does not match its schema or cannot be written as JSON. */
 export const InvalidOutputError = createError<[string, string, string, ErrorOptions?]>('MEDIATOR_ERR_INVALID_OUTPUT',
   'Command "%s" gave a bad %s: %s', 500)
+
+/** The payload of a notification event does not match its schema or cannot be written as JSON. */
+export const InvalidPayloadError = createError<[string, string, ErrorOptions?]>('MEDIATOR_ERR_INVALID_PAYLOAD',
+  'Event "%s" was emitted with a bad payload: %s', 500)
 
 /** An event handler failed, and with it the stream or publish that the event belongs to. */
 export const EventHandlerFailedError = createError<[string, ErrorOptions]>('MEDIATOR_ERR_EVENT_HANDLER_FAILED',

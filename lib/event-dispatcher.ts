@@ -1,16 +1,22 @@
+import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import PQueue from 'p-queue'
+import { BrokerMissingError } from './errors.js'
+import { plainPayload } from './event.js'
 import type { EmittedEvent, EventDefinition, EventHandler, ResolvedEventHandlerOptions } from './event.js'
 import { EventRun } from './event-run.js'
 import type { EventGroup } from './event-group.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
+import type { MessageBroker } from './message-broker.js'
 
 /** A queue with a number of permits: the mediator's own, or the one that an event handler lends to its calls. */
 export type EventLane = Pick<PQueue, 'add'>
 
 /** An event handler as it was added. */
 export interface EventRegistration {
+  /** For the log. */
+  readonly name: string
   readonly handler: EventHandler
   readonly options: ResolvedEventHandlerOptions
 }
@@ -22,6 +28,10 @@ export interface DispatcherOptions {
   readonly concurrency: number
   readonly maxEventDepth: number
   readonly log: Logger
+  /** Where events with a topic go, and what a failure of it means. */
+  readonly broker?: { readonly broker: MessageBroker, readonly options: ResolvedEventHandlerOptions } | undefined
+  /** The `source` of the envelopes. */
+  readonly eventSource?: string
   /** The mediator as a run's handler sees it. */
   readonly callsOf: (run: EventRun) => MediatorCalls
 }
@@ -34,6 +44,8 @@ export class EventDispatcher {
   readonly #handlers = new Map<string, EventRegistration[]>()
   readonly #callsOf: (run: EventRun) => MediatorCalls
   readonly #log: Logger
+  readonly #publishing: EventRegistration | undefined
+  readonly #eventSource: string
   readonly #abort = new AbortController()
   readonly #running = new Set<EventRun>()
   readonly #lentLanes = new Set<PQueue>()
@@ -41,11 +53,13 @@ export class EventDispatcher {
   #started = 0
   #dropped = 0
 
-  constructor ({ concurrency, maxEventDepth, log, callsOf }: DispatcherOptions) {
+  constructor ({ concurrency, maxEventDepth, log, broker, eventSource = '/', callsOf }: DispatcherOptions) {
     this.lane = new PQueue({ concurrency })
     this.maxEventDepth = maxEventDepth
     this.#callsOf = callsOf
     this.#log = log
+    this.#eventSource = eventSource
+    this.#publishing = broker === undefined ? undefined : publishingTo(broker.broker, broker.options)
     // Each attempt with a timeout or with retries listens to it: a permit bounds them, not a number of listeners.
     setMaxListeners(0, this.#abort.signal)
   }
@@ -55,16 +69,45 @@ export class EventDispatcher {
     return this.#abort.signal
   }
 
-  addHandler (definition: EventDefinition, handler: EventHandler, options: ResolvedEventHandlerOptions): void {
-    const handlers = this.#handlers.get(definition.name)
-    if (handlers === undefined) this.#handlers.set(definition.name, [{ handler, options }])
-    else handlers.push({ handler, options })
+  addHandler (definition: EventDefinition, registration: EventRegistration): void {
+    const registrations = this.#handlers.get(definition.name)
+    if (registrations === undefined) this.#handlers.set(definition.name, [registration])
+    else registrations.push(registration)
+  }
+
+  /**
+   * An event as it is emitted. That of a topic gets its envelope here, once, whatever happens to it later.
+   * @throws MEDIATOR_ERR_BROKER_MISSING, MEDIATOR_ERR_INVALID_PAYLOAD
+   */
+  eventOf (definition: EventDefinition, payload: unknown, streamId: string | undefined): EmittedEvent {
+    const { name, topic } = definition
+    if (topic === undefined) return { name, payload }
+    if (this.#publishing === undefined) throw new BrokerMissingError(topic)
+    return {
+      name,
+      payload,
+      envelope: {
+        specversion: '1.0',
+        id: randomUUID(),
+        source: this.#eventSource,
+        type: name,
+        time: new Date().toISOString(),
+        datacontenttype: 'application/json',
+        topic,
+        ...(streamId !== undefined && { streamid: streamId }),
+        data: plainPayload(definition, payload)
+      }
+    }
   }
 
   dispatch (event: EmittedEvent, depth: number, group: EventGroup): void {
     const registrations = this.#handlers.get(event.name)
-    if (registrations === undefined) return
-    for (const registration of registrations) group.run(() => this.#run(registration, event, depth, group))
+    const publishing = event.envelope === undefined ? undefined : this.#publishing
+    if (registrations === undefined && publishing === undefined) return
+    if (registrations !== undefined) {
+      for (const registration of registrations) group.run(() => this.#run(registration, event, depth, group))
+    }
+    if (publishing !== undefined) group.run(() => this.#run(publishing, event, depth, group))
     if (this.lane.size > 0) this.#watch()
   }
 
@@ -138,4 +181,9 @@ export class EventDispatcher {
       started = this.#started
     }, stuckAfterMs).unref()
   }
+}
+
+// A broker is one more handler of each event with a topic: its policy, its permit and its log are those of any other.
+function publishingTo (broker: MessageBroker, options: ResolvedEventHandlerOptions): EventRegistration {
+  return { name: 'messageBroker', options, handler: async ({ envelope }, { signal }) => await broker.publish(envelope!, { signal }) }
 }

@@ -1,8 +1,10 @@
+import type { Caller } from './caller.js'
 import { EmitAfterEndError, EventDepthError, EventHandlerFailedError, TooManyEventsError } from './errors.js'
 import { assertEvent } from './event.js'
 import type { Emit, EmittedEvent } from './event.js'
 import type { EventDispatcher, EventLane } from './event-dispatcher.js'
 import type { Logger } from './logger.js'
+import type { StreamScope } from './scope.js'
 
 /** How many events one step of a handler may emit. */
 export const maxEventsPerStep = 10_000
@@ -19,6 +21,10 @@ export interface GroupOptions {
   /** One event handler after the other, in the order of the emits. */
   readonly sequential: boolean
   readonly log: () => Logger
+  readonly caller: Caller | undefined
+  readonly scope: StreamScope
+  /** Undefined for a publish. */
+  readonly streamId: string | undefined
   readonly onFailure?: (error: unknown) => void
 }
 
@@ -43,6 +49,18 @@ export class EventGroup {
     return this.#options.log()
   }
 
+  get caller (): Caller | undefined {
+    return this.#options.caller
+  }
+
+  get scope (): StreamScope {
+    return this.#options.scope
+  }
+
+  get streamId (): string | undefined {
+    return this.#options.streamId
+  }
+
   /** What went wrong in event handlers, as one error, or undefined. */
   get failure (): Error | undefined {
     if (this.#failures.length === 0) return undefined
@@ -55,10 +73,10 @@ export class EventGroup {
   readonly emit: Emit = (definition, payload) => {
     assertEvent(definition)
     if (this.#sealed) throw new EmitAfterEndError(definition.name)
-    const { depth, dispatcher: { maxEventDepth } } = this.#options
-    if (depth >= maxEventDepth) throw new EventDepthError(definition.name, maxEventDepth)
+    const { depth, dispatcher } = this.#options
+    if (depth >= dispatcher.maxEventDepth) throw new EventDepthError(definition.name, dispatcher.maxEventDepth)
     if (this.#emitted.length >= maxEventsPerStep) throw new TooManyEventsError(maxEventsPerStep)
-    this.#emitted.push({ name: definition.name, payload })
+    this.#emitted.push(dispatcher.eventOf(definition, payload, this.streamId))
   }
 
   /** Dispatches what was emitted since the last flush, in order. */

@@ -1,15 +1,17 @@
 import pRetry from 'p-retry'
 import type PQueue from 'p-queue'
+import type { Caller } from './caller.js'
 import { EmitAfterEndError, EventDepthError, EventHandlerTimeoutError, TooManyEventsError } from './errors.js'
 import { assertEvent } from './event.js'
 import type { Emit, EmittedEvent, EventContext } from './event.js'
 import type { EventDispatcher, EventLane, EventRegistration } from './event-dispatcher.js'
 import { maxEventsPerStep } from './event-group.js'
 import type { EventGroup } from './event-group.js'
+import { detachAfterMs } from './handler-run.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
-import { detachAfterMs } from './mediator-stream.js'
+import type { Scope } from './scope.js'
 
 // Of a retry's backoff: the first wait, doubled each time, and its bound, in milliseconds.
 const backoff = { minTimeout: 100, factor: 2, maxTimeout: 30_000, randomize: true } as const
@@ -50,11 +52,23 @@ export class EventRun implements EventContext {
 
   /** The handler's name, for the log. */
   get name (): string {
-    return this.#registration.handler.name === '' ? 'anonymous' : this.#registration.handler.name
+    return this.#registration.name
   }
 
   get signal (): AbortSignal {
     return this.#dispatcher.signal
+  }
+
+  get caller (): Caller | undefined {
+    return this.#group.caller
+  }
+
+  get scope (): Scope {
+    return this.#group.scope.scope
+  }
+
+  get group (): EventGroup {
+    return this.#group
   }
 
   get log (): Logger {
@@ -86,7 +100,7 @@ export class EventRun implements EventContext {
       if (this.#ended) throw new EmitAfterEndError(definition.name)
       if (this.depth >= this.#dispatcher.maxEventDepth) throw new EventDepthError(definition.name, this.#dispatcher.maxEventDepth)
       if (this.#emitted.length >= maxEventsPerStep) throw new TooManyEventsError(maxEventsPerStep)
-      this.#emitted.push({ name: definition.name, payload })
+      this.#emitted.push(this.#dispatcher.eventOf(definition, payload, this.#group.streamId))
     }
   }
 
@@ -204,7 +218,15 @@ export class EventRun implements EventContext {
   #contextWith (signal: AbortSignal): EventContext {
     const log = (): Logger => this.log
     const mediator = (): MediatorCalls => this.mediator
-    return { signal, emit: this.emit, get log () { return log() }, get mediator () { return mediator() } }
+    const scope = (): Scope => this.scope
+    return {
+      signal,
+      emit: this.emit,
+      caller: this.caller,
+      get log () { return log() },
+      get mediator () { return mediator() },
+      get scope () { return scope() }
+    }
   }
 
   // What is left of a failure when the handler's policy has been asked.

@@ -1,10 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import type { Static, TSchema } from '@sinclair/typebox'
 import { assertName, isSchema } from './definition.js'
-import { InvalidDefinitionError, InvalidOptionsError } from './errors.js'
-import type { Logger } from './logger.js'
-import type { MediatorCalls } from './mediator-calls.js'
+import { InvalidDefinitionError, InvalidOptionsError, InvalidPayloadError } from './errors.js'
+import type { CallContext } from './handler.js'
+import type { MessageEnvelope } from './message-broker.js'
 import { parseOptions } from './options.js'
+import { compileSerializer } from './serializer.js'
+import type { Serialize } from './serializer.js'
 
 /** An event, made by {@link defineEvent}: a fact that a handler emits and that event handlers act on. */
 export interface EventDefinition<Name extends string = string, Payload extends TSchema = TSchema> {
@@ -12,6 +14,16 @@ export interface EventDefinition<Name extends string = string, Payload extends T
   /** In the past tense: `file.processed`. */
   readonly name: Name
   readonly payload: Payload
+  /** Where the message broker publishes it; undefined for a domain event, which stays in the process. */
+  readonly topic: string | undefined
+  /** Makes an item for the `events` of a handler class that collects them. */
+  create (payload: Static<Payload>): EventItem
+}
+
+/** An event that a handler class has collected, made by `create` of its definition. */
+export interface EventItem<E extends EventDefinition = EventDefinition> {
+  readonly definition: E
+  readonly payload: PayloadOf<E>
 }
 
 /** The payload that an event carries. */
@@ -21,10 +33,12 @@ export type PayloadOf<E extends EventDefinition> = Static<E['payload']>
 export interface EmittedEvent<E extends EventDefinition = EventDefinition> {
   readonly name: E['name']
   readonly payload: PayloadOf<E>
+  /** What the broker gets of an event with a topic. */
+  readonly envelope?: MessageEnvelope
 }
 
-/** What an event handler gets beside the event. */
-export interface EventContext {
+/** What an event handler gets beside the event. Its `log` carries the event's name and, in a stream, `streamId` and `command`. */
+export interface EventContext extends CallContext {
   /** Aborted by the handler's own `timeoutMs`, and when the mediator closes and its grace is over; by nothing else. */
   readonly signal: AbortSignal
   /**
@@ -36,13 +50,14 @@ export interface EventContext {
    * The mediator, for calls of this handler: while one is in flight, the handler lends its permit to the events of that call,
    * so that it cannot wait for itself. A call through `app.mediator` queues behind this handler instead.
    */
-  readonly mediator: MediatorCalls
-  /** Carries the event's name and, where the event belongs to a stream, `streamId` and `command`. */
-  readonly log: Logger
+  readonly mediator: CallContext['mediator']
 }
 
 /** A side effect of an event. What its failure does is its policy's to say. */
 export type EventHandler<E extends EventDefinition = EventDefinition> = (event: EmittedEvent<E>, context: EventContext) => unknown
+
+/** A class whose instances handle an event. One is resolved for each event. */
+export type EventHandlerClass<E extends EventDefinition = EventDefinition> = new (...args: any[]) => { handle: EventHandler<E> }
 
 /** What happens to a failing event handler. */
 export interface EventHandlerOptions<E extends EventDefinition = EventDefinition> {
@@ -84,18 +99,65 @@ export function resolveEventHandlerOptions (name: string, { onError = 'fail', ..
 export type Emit = <E extends EventDefinition>(definition: E, payload: PayloadOf<E>) => void
 
 /**
- * Defines a domain event.
- * @throws MEDIATOR_ERR_INVALID_DEFINITION when the name or the schema cannot work.
+ * Defines an event. With a `topic` it is a notification event, which is also published to the mediator's message broker.
+ * @throws MEDIATOR_ERR_INVALID_DEFINITION when the name, the topic or the schema cannot work.
  */
 export function defineEvent<const Name extends string, Payload extends TSchema> (
-  { name, payload }: { readonly name: Name, readonly payload: Payload }
+  { name, payload, topic }: { readonly name: Name, readonly payload: Payload, readonly topic?: string }
 ): EventDefinition<Name, Payload> {
   assertName(name)
   if (!isSchema(payload)) throw new InvalidDefinitionError(name, 'needs a TypeBox schema as its payload')
-  return Object.freeze({ kind: 'event', name, payload })
+  const definition: EventDefinition<Name, Payload> = Object.freeze({
+    kind: 'event', name, payload, topic, create: (value: Static<Payload>) => ({ definition, payload: value })
+  })
+  if (topic !== undefined) {
+    assertTopic(name, topic)
+    serializers.set(definition, compilePayload(name, payload))
+    topics.add(topic)
+  }
+  return definition
+}
+
+const serializers = new WeakMap<EventDefinition, Serialize>()
+const topics = new Set<string>()
+
+/** The topics of all events that are defined in this process: a mediator without a broker can tell before one is emitted. */
+export function definedTopics (): ReadonlySet<string> {
+  return topics
+}
+
+/**
+ * The payload of a notification event as what its JSON says, so that a broker gets the same whether it writes JSON or not.
+ * @throws MEDIATOR_ERR_INVALID_PAYLOAD
+ */
+export function plainPayload (definition: EventDefinition, payload: unknown): unknown {
+  const serialize = serializers.get(definition)
+  if (serialize === undefined) throw new InvalidDefinitionError(definition.name, 'was not made by defineEvent')
+  try {
+    return JSON.parse(serialize(payload))
+  } catch (error) {
+    throw new InvalidPayloadError(definition.name, (error as Error).message, { cause: error })
+  }
 }
 
 /** Refuses what was not made by `defineEvent`, before an event of no name is lost. */
 export function assertEvent (definition: EventDefinition): void {
   if (definition?.kind !== 'event') throw new InvalidDefinitionError(String((definition as { name?: unknown } | undefined)?.name), 'is no event: make it with defineEvent')
+}
+
+// The value of a CloudEvents attribute is a string without control characters.
+const topicPattern = /^[^\p{C}\s](?:[^\p{C}]{0,253}[^\p{C}\s])?$/u
+
+function assertTopic (name: string, topic: unknown): void {
+  if (typeof topic !== 'string' || !topicPattern.test(topic)) {
+    throw new InvalidDefinitionError(name, 'needs a topic of 1 to 255 printable characters, without spaces around it')
+  }
+}
+
+function compilePayload (name: string, payload: TSchema): Serialize {
+  try {
+    return compileSerializer(payload)
+  } catch (error) {
+    throw new InvalidDefinitionError(name, `has a payload schema that cannot be compiled: ${(error as Error).message}`, { cause: error })
+  }
 }

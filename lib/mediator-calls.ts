@@ -1,6 +1,6 @@
 import type { CommandDefinition, InputOf, ResultOf } from './definition.js'
 import type { EventDefinition, PayloadOf } from './event.js'
-import type { MediatorStream, StreamOptions } from './mediator-stream.js'
+import type { CallOptions, MediatorStream, StreamOptions } from './mediator-stream.js'
 
 /** What can be asked of a mediator: by an app, and by handlers through their context. */
 export interface MediatorCalls {
@@ -15,8 +15,9 @@ export interface MediatorCalls {
   send<D extends CommandDefinition> (definition: D, input: InputOf<D>, options?: StreamOptions): Promise<ResultOf<D>>
 
   /**
-   * Hands an event to its handlers and resolves when they have settled, with what they emitted.
+   * Hands an event to its handlers and, if it has a topic, to the message broker, and resolves when these have settled, with what they
+   * emitted.
    * @throws MEDIATOR_ERR_EVENT_HANDLER_FAILED with what they threw as its `cause`, MEDIATOR_ERR_SHUTTING_DOWN after `close`
    */
-  publish<E extends EventDefinition> (definition: E, payload: PayloadOf<E>): Promise<void>
+  publish<E extends EventDefinition> (definition: E, payload: PayloadOf<E>, options?: CallOptions): Promise<void>
 }

@@ -1,23 +1,19 @@
-import { Readable } from 'node:stream'
+import type { Caller } from './caller.js'
 import type { CommandDefinition, ProgressOf, ResultOf } from './definition.js'
 import { StreamAbortedError, StreamIteratedError } from './errors.js'
 import type { EndReason } from './errors.js'
 import type { EventGroup, GroupOptions } from './event-group.js'
 import { createStreamId } from './frame-id.js'
-import { iteratorOf } from './handler.js'
 import type { AnyHandler, HandlerContext } from './handler.js'
+import { HandlerRun } from './handler-run.js'
+import type { HandlerObserver } from './handler-run.js'
 import { LazyPromise } from './lazy-promise.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
+import type { Scope, StreamScope } from './scope.js'
 import { StreamIterator } from './stream-iterator.js'
 import type { StreamConsumer } from './stream-iterator.js'
-
-/** How long a handler has to end after its signal was aborted, in milliseconds, before it is reported and left to itself. */
-export const detachAfterMs = 1_000
-
-// A generator that yields in its `finally` is asked again to return, but not for ever.
-const maxReturns = 100
 
 /** How long a handler that never awaits may keep the event loop in one go, in milliseconds. */
 export const maxTurnMs = 5
@@ -42,29 +38,45 @@ export interface EventDelivery {
 export interface StreamHost {
   readonly maxPendingEvents: number
   /** The mediator as the stream's handler sees it. */
-  readonly calls: MediatorCalls
-  createGroup (options: Pick<GroupOptions, 'owner' | 'sequential' | 'log' | 'onFailure'>): EventGroup
+  callsOf (stream: MediatorStream<CommandDefinition>): MediatorCalls
+  createGroup (options: Pick<GroupOptions, 'owner' | 'sequential' | 'log' | 'onFailure' | 'caller' | 'scope' | 'streamId'>): EventGroup
   /** Called when the handler is about to start; throws when no stream may start any more. */
   streamStarted (stream: MediatorStream<CommandDefinition>): void
   /** Called once, when the stream has ended and its events have settled. */
   streamEnded (stream: MediatorStream<CommandDefinition>): void
 }
 
+/** Options of every call of the mediator. */
+export interface CallOptions {
+  /** Whom the call is made for: `context.caller` of its handlers. @default that of the handler which makes the call, if one does */
+  readonly caller?: Caller | undefined
+  /** The parent of the call's logger. @default the mediator's */
+  readonly log?: Logger | undefined
+  /**
+   * Makes the scope in which handler classes are resolved, when it is first needed; it is disposed when the call and all that it has
+   * called and emitted have settled.
+   * @default that of the handler which makes the call, if one does, else the mediator's
+   */
+  readonly scope?: (() => Scope) | undefined
+}
+
 /** Options of `mediator.stream` and `mediator.send`. */
-export interface StreamOptions {
+export interface StreamOptions extends CallOptions {
   /** Ends the stream with reason `cancelled` when it aborts. */
   readonly signal?: AbortSignal | undefined
-  /** The parent of the stream's logger. @default the mediator's */
-  readonly log?: Logger | undefined
   /** Told to a query's handler as `context.resumeAfter`. */
   readonly resumeAfter?: number | undefined
 }
 
-/** One run of a handler, before anything has started. */
-export interface StreamCall extends Omit<StreamOptions, 'log'> {
+/** One call of a handler, before anything has started. */
+export interface HandlerCall {
   readonly definition: CommandDefinition
   readonly handler: AnyHandler
   readonly input: unknown
+  readonly signal: AbortSignal | undefined
+  readonly resumeAfter: number | undefined
+  readonly caller: Caller | undefined
+  readonly scope: StreamScope
   readonly log: Logger
   readonly host: StreamHost
   readonly delivery: EventDelivery
@@ -76,18 +88,15 @@ type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: 
  * A command that runs: an async iterable of its progress, to be read once. Nothing starts before the first read.
  * Leaving the loop ends the handler.
  */
-export class MediatorStream<D extends CommandDefinition> implements AsyncIterable<ProgressOf<D>> {
+export class MediatorStream<D extends CommandDefinition> implements AsyncIterable<ProgressOf<D>>, HandlerObserver {
   readonly streamId = createStreamId()
   readonly definition: D
-  readonly #call: StreamCall
+  readonly #call: HandlerCall
   readonly #group: EventGroup
   #log: Logger | undefined
   #controller: AbortController | undefined
   #consumer: StreamConsumer | undefined
-  #iterator: AsyncIterator<unknown, unknown> | undefined
-  #started = false
-  #handlerDone = false
-  #onHandlerDone: (() => void) | undefined
+  #run: HandlerRun | undefined
   #stopping: Promise<void> | undefined
   #abortError: StreamAbortedError | undefined
   #endReason: EndReason | undefined
@@ -96,14 +105,17 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   #settleResult: ((outcome: Outcome) => void) | undefined
 
   /** @internal */
-  constructor (call: StreamCall) {
+  constructor (call: HandlerCall) {
     // The mediator's `stream<D>` makes the call from a definition of this type.
     this.definition = call.definition as D
     this.#call = call
     this.#group = call.host.createGroup({
       owner: call.definition.name,
       sequential: call.delivery.eventOrder === 'sequential',
-      log: () => this.#logger,
+      log: () => this.log,
+      caller: call.caller,
+      scope: call.scope,
+      streamId: this.streamId,
       onFailure: error => this.#failByEvent(error)
     })
   }
@@ -124,6 +136,18 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       this.#result = new LazyPromise(promise, () => queueMicrotask(() => this.#drain()))
     }
     return this.#result
+  }
+
+  /** @internal Carries the stream's id and its command's name. */
+  get log (): Logger {
+    this.#log ??= this.#call.log.child({ streamId: this.streamId, command: this.definition.name })
+    return this.#log
+  }
+
+  /** @internal What the calls of the stream's handler inherit. */
+  get inheritance (): Pick<HandlerCall, 'caller' | 'scope' | 'log'> {
+    const { caller, scope, log } = this.#call
+    return { caller, scope, log }
   }
 
   /** Why the stream ended; undefined while it runs. */
@@ -158,7 +182,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   /** @internal Asks for the next progress. At most one pull is in flight. */
   pull (): void {
     if (this.#endReason !== undefined) return
-    if (!this.#started) {
+    if (this.#run === undefined) {
       this.#start()
     } else if (this.#group.pending >= this.#call.host.maxPendingEvents) {
       void this.#group.below(this.#call.host.maxPendingEvents).then(this.#step)
@@ -172,35 +196,13 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#endReason !== undefined) return
     this.#endReason = reason
     const error = this.#abort(reason, cause)
-    if (this.#started) {
-      this.#stopping = this.#stop()
+    if (this.#run !== undefined) {
+      this.#stopping = this.#stop(this.#run)
       void this.#stopping.then(() => this.#settle({ ok: false, error }))
     } else {
       this.#publish({ ok: false, error })
     }
     this.#consumer?.onError(error)
-  }
-
-  /** @internal Resolves when the handler has ended or was let go, and waits for its finally blocks. */
-  async #stop (): Promise<void> {
-    if (this.#handlerDone) return
-    const startedAt = performance.now()
-    this.#return(maxReturns)
-    if (this.#handlerDone) return
-    await new Promise<void>(resolve => {
-      // Not unref'ed: somebody waits for the end, and it is near.
-      const timer = setTimeout(() => {
-        // What it emitted in the step that it does not leave are facts, too.
-        this.#group.flush()
-        this.#logger.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
-          'handler goes on although its stream has ended: make it listen to its signal')
-        resolve()
-      }, detachAfterMs)
-      this.#onHandlerDone = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
   }
 
   /** @internal Resolves when a handler whose stream has ended has run its finally blocks, or was let go. */
@@ -209,76 +211,27 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   }
 
   #start (): void {
-    const { handler, input, signal, host } = this.#call
-    this.#started = true
+    const { handler, input, signal, scope, host } = this.#call
     try {
       signal?.throwIfAborted()
       host.streamStarted(this)
     } catch (error) {
-      this.#started = false
       if (signal?.aborted) this.end('cancelled', error)
       else this.#fail(error)
       return
     }
+    scope.enter()
     signal?.addEventListener('abort', this.#onSignal, { once: true })
-    try {
-      const returned = handler(input, this.#context())
-      this.#iterator = iteratorOf(returned)
-      if (this.#iterator !== undefined) this.#begin(returned)
-      else Promise.resolve(returned).then(this.#onValue, this.#onThrow)
-    } catch (error) {
-      this.#onThrow(error)
-    }
-  }
-
-  // A plain value is the result; a promise may still bring something that streams, such as an upstream's body.
-  readonly #onValue = (value: unknown): void => {
-    try {
-      this.#iterator = iteratorOf(value)
-    } catch (error) {
-      this.#onThrow(error)
-      return
-    }
-    if (this.#iterator === undefined) this.#onReturn(value)
-    else this.#begin(value)
-  }
-
-  #begin (upstream: unknown): void {
-    if (this.#endReason === undefined) {
-      this.#step()
-      return
-    }
-    this.#return(maxReturns)
-    // A Readable's iterator is a generator: returned before its first step, it leaves its stream open.
-    if (upstream instanceof Readable) upstream.on('error', () => {}).destroy()
+    this.#run = new HandlerRun(this.definition.name, this)
+    this.#run.start(handler, input, this.#context())
   }
 
   readonly #step = (): void => {
-    if (this.#endReason !== undefined) return
-    try {
-      Promise.resolve(this.#iterator!.next()).then(this.#onStep, this.#onThrow)
-    } catch (error) {
-      this.#onThrow(error)
-    }
+    if (this.#endReason === undefined) this.#run!.step()
   }
 
-  readonly #onStep = (step: IteratorResult<unknown, unknown>): void => {
-    // A hand-written iterator can give anything, which `for await` refuses as well.
-    if (step === null || typeof step !== 'object') {
-      this.#onThrow(new TypeError(`The iterator of command "${this.definition.name}" gave ${String(step)} where { done, value } is expected`))
-      return
-    }
-    let done, value
-    try {
-      ({ done, value } = step)
-    } catch (error) {
-      this.#onThrow(error)
-      return
-    }
-    if (done) {
-      this.#onReturn(value)
-      return
-    }
+  /** @internal */
+  onYield (value: unknown): void {
     this.#group.flush()
     if (this.#group.pending > 0 && this.#call.delivery.eventDelivery === 'before-progress') {
       void this.#group.below(1).then(() => this.#tell(value))
@@ -291,8 +244,13 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#endReason === undefined) this.#consumer!.onProgress(value)
   }
 
-  #onReturn (value: unknown): void {
-    this.#handlerEnded()
+  /** @internal */
+  onEnd (): void {
+    this.#group.seal()
+  }
+
+  /** @internal */
+  onReturn (value: unknown): void {
     if (this.#endReason !== undefined) return
     const result = value === undefined ? null : value
     if (this.#group.pending === 0) this.#complete(result)
@@ -311,10 +269,10 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#consumer!.onComplete(result)
   }
 
-  readonly #onThrow = (error: unknown): void => {
-    this.#handlerEnded()
+  /** @internal */
+  onThrow (error: unknown): void {
     if (this.#endReason === undefined) this.#fail(error)
-    else if (!this.#isAbort(error)) logThrown(this.#logger, 'warn', error, {}, 'handler failed after its stream had ended')
+    else if (!this.#isAbort(error)) logThrown(this.log, 'warn', error, {}, 'handler failed after its stream had ended')
   }
 
   #fail (error: unknown): void {
@@ -325,10 +283,10 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   // The first failure ends the handler; what was emitted by then is still handled, and only then is the consumer told.
   #failByEvent (cause: unknown): void {
-    if (this.#endReason !== undefined || this.#handlerDone) return
+    if (this.#endReason !== undefined || this.#run!.ended) return
     this.#endReason = 'failed'
     this.#abort('failed', cause)
-    this.#stopping = this.#stop()
+    this.#stopping = this.#stop(this.#run!)
     void this.#stopping
       .then(() => this.#group.below(1))
       .then(() => {
@@ -344,40 +302,28 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     return this.#abortError
   }
 
+  async #stop (run: HandlerRun): Promise<void> {
+    const startedAt = performance.now()
+    if (await run.stop()) return
+    // What it emitted in the step that it does not leave are facts, too.
+    this.#group.flush()
+    this.log.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
+      'handler goes on although its stream has ended: make it listen to its signal')
+  }
+
   async #settle (outcome: Outcome): Promise<void> {
     await this.#group.below(1)
     this.#publish(outcome)
   }
 
   #publish (outcome: Outcome): void {
-    const { host, signal } = this.#call
+    const { host, scope, signal } = this.#call
     this.#outcome = outcome
     this.#settleResult?.(outcome)
     signal?.removeEventListener('abort', this.#onSignal)
-    if (this.#started) host.streamEnded(this)
-  }
-
-  #handlerEnded (): void {
-    this.#handlerDone = true
-    this.#group.seal()
-    this.#onHandlerDone?.()
-  }
-
-  // `return` queues behind a pending `next`: a generator that is blocked ends when its await does.
-  #return (attempts: number): void {
-    if (this.#iterator === undefined || this.#handlerDone || attempts === 0) return
-    let returned
-    try {
-      returned = this.#iterator.return?.()
-    } catch (error) {
-      this.#onThrow(error)
-      return
-    }
-    Promise.resolve(returned).then(step => {
-      if (this.#handlerDone) return
-      if (step?.done !== false) this.#handlerEnded()
-      else this.#return(attempts - 1)
-    }, this.#onThrow)
+    if (this.#run === undefined) return
+    host.streamEnded(this)
+    scope.leave(this.#call.log)
   }
 
   // Runs the stream for its result alone.
@@ -420,22 +366,21 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     return this.#controller.signal
   }
 
-  get #logger (): Logger {
-    this.#log ??= this.#call.log.child({ streamId: this.streamId, command: this.definition.name })
-    return this.#log
-  }
-
   #context (): HandlerContext {
-    // Getters, because most handlers use neither: a signal and a child logger cost more than the rest of a short stream.
+    // Getters, because most handlers use none of these: a signal and a child logger cost more than the rest of a short stream.
     const signal = (): AbortSignal => this.#signal
-    const log = (): Logger => this.#logger
+    const log = (): Logger => this.log
+    const scope = (): Scope => this.#call.scope.scope
+    const mediator = (): MediatorCalls => this.#call.host.callsOf(this)
     return {
       emit: this.#group.emit,
       streamId: this.streamId,
       resumeAfter: this.#call.resumeAfter,
-      mediator: this.#call.host.calls,
+      caller: this.#call.caller,
       get signal () { return signal() },
-      get log () { return log() }
+      get log () { return log() },
+      get scope () { return scope() },
+      get mediator () { return mediator() }
     }
   }
 }

@@ -1,12 +1,14 @@
 import { Type } from '@sinclair/typebox'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Caller } from '../lib/caller.js'
 import { UnknownCommandError } from '../lib/errors.js'
 import type { CommandDefinition } from '../lib/definition.js'
 import { parseOptions } from '../lib/options.js'
+import type { Scope } from '../lib/scope.js'
 import { StreamingMediator } from '../lib/streaming-mediator.js'
 import type { MediatorOptions } from '../lib/streaming-mediator.js'
-import { commandOf, openReplies } from '../routes/command-route.js'
+import { commandOf, openReplies, routeDefaults } from '../routes/command-route.js'
 import { OpenReplies } from '../routes/open-replies.js'
 
 // How long the last frames have to reach their readers when the app closes, in milliseconds.
@@ -18,18 +20,27 @@ const httpOptionsSchema = Type.Object({
 })
 
 /** Options of the plugin: those of the mediator, and of all command routes. Unknown keys are refused. */
-export interface StreamingMediatorOptions extends MediatorOptions {
+export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'> {
   /** How long a handler may take to fail with an HTTP status, in milliseconds; `Infinity` waits for the first yield. @default 50 */
   readonly commitAfterMs?: number
   /** A comment is sent after this many milliseconds of silence, so that proxies keep the connection. @default 15000 */
   readonly heartbeatMs?: number
+  /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default none */
+  readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
+  /**
+   * Makes the scope in which the handler classes of a stream or publish are resolved, and which is disposed when that has settled.
+   * There is no request for calls of `app.mediator`. @default classes are made without arguments
+   */
+  readonly scope?: (request?: FastifyRequest) => Scope
 }
 
-const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commitAfterMs, heartbeatMs, ...options }) => {
-  const mediator = new StreamingMediator({ logger: app.log, ...options })
-  const replies = new OpenReplies(parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs }))
+const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commitAfterMs, heartbeatMs, caller, scope, ...options }) => {
+  const mediator = new StreamingMediator({ logger: app.log, ...options, ...(scope !== undefined && { scope: () => scope() }) })
+  const http = parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs })
+  const replies = new OpenReplies(http.heartbeatMs)
   app.decorate('mediator', mediator)
   app.decorate(openReplies, replies)
+  app.decorate(routeDefaults, { commitAfterMs: http.commitAfterMs, caller, scope })
 
   const routed = new Set<CommandDefinition>()
   app.addHook('onRoute', ({ handler }) => {
@@ -40,6 +51,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commi
     for (const command of routed) {
       if (!mediator.hasHandler(command)) throw new UnknownCommandError(command.name)
     }
+    await mediator.ready()
   })
   app.addHook('preClose', async () => {
     await mediator.close()

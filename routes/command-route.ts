@@ -3,6 +3,7 @@ import fastJsonStringify from 'fast-json-stringify'
 import type { Static, TSchema } from '@sinclair/typebox'
 import { errorCodes } from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, RouteGenericInterface, RouteOptions } from 'fastify'
+import type { Caller } from '../lib/caller.js'
 import { serializersOf } from '../lib/definition.js'
 import type { CommandDefinition, InputOf } from '../lib/definition.js'
 import { IdempotencyUnsupportedError, InvalidRouteError, PluginMissingError } from '../lib/errors.js'
@@ -12,6 +13,7 @@ import { parseFrameId } from '../lib/frame-id.js'
 import type { FrameId } from '../lib/frame-id.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { wireErrorOf } from '../lib/problem.js'
+import type { Scope } from '../lib/scope.js'
 import type { StreamingMediator } from '../lib/streaming-mediator.js'
 import { chooseAnswer } from './accept.js'
 import type { AnswerType } from './accept.js'
@@ -26,12 +28,24 @@ import { responseSchema } from './response-schema.js'
 /** Where the plugin keeps what replies share. */
 export const openReplies = Symbol('fastify-streaming-mediator.open-replies')
 
+/** Where the plugin keeps what holds for routes that do not say otherwise. */
+export const routeDefaults = Symbol('fastify-streaming-mediator.route-defaults')
+
+/** Options of the plugin that hold for all command routes. */
+export interface RouteDefaults {
+  readonly commitAfterMs: number
+  readonly caller: CommandRouteOptions<CommandDefinition>['caller']
+  readonly scope: CommandRouteOptions<CommandDefinition>['scope']
+}
+
 declare module 'fastify' {
   interface FastifyInstance {
     /** Runs commands and events; see `StreamingMediator`. */
     mediator: StreamingMediator
     /** @internal */
     [openReplies]: OpenReplies
+    /** @internal */
+    [routeDefaults]: RouteDefaults
   }
 }
 
@@ -57,6 +71,10 @@ export interface CommandRouteOptions<D extends CommandDefinition, S extends Fast
   readonly schema?: S
   /** Makes the input from the request, in place of its body or query string. What it gives is checked like those. */
   readonly map?: (request: MappedRequest<S>) => InputOf<D> | Promise<InputOf<D>>
+  /** Says whom the command runs for, from what hooks found out about the request: `context.caller` of its handlers. Plain data. @default the plugin's */
+  readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
+  /** Makes the scope in which handler classes are resolved. It is disposed when the stream has settled. @default the plugin's */
+  readonly scope?: (request: FastifyRequest) => Scope
   /** @default 'event' */
   readonly framing?: Framing
   /** Other names for the events. @default { start: 'start', progress: 'progress', complete: 'complete', failed: 'failed' } */
@@ -84,14 +102,19 @@ export function commandOf (handler: object): CommandDefinition | undefined {
 export function commandRoute<D extends CommandDefinition, const S extends FastifySchema = FastifySchema> (
   definition: D, options: CommandRouteOptions<D, S>
 ): AnyRouteOptions {
-  const { map, framing, eventNames, commitAfterMs, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
+  const { map, caller, scope, framing, eventNames, commitAfterMs, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
   serializersOf(definition)
   if (method !== 'GET' && method !== 'POST') throw new InvalidRouteError(definition.name, `has the method ${String(method)}: it must be GET or POST`)
   if (commitAfterMs !== undefined && !(commitAfterMs >= 0)) throw new InvalidRouteError(definition.name, 'has a negative commitAfterMs')
+  for (const [name, option] of Object.entries({ map, caller, scope })) {
+    if (option !== undefined && typeof option !== 'function') throw new InvalidRouteError(definition.name, `has an option ${name} that is no function`)
+  }
   const route = new CommandRoute(definition, {
     style: frameStyle(definition, framing, eventNames),
     method,
     commitAfterMs,
+    caller,
+    scope,
     // A request typed by the route's own schema is a FastifyRequest; the route cannot know more.
     map: map as ((request: FastifyRequest) => unknown) | undefined
   })
@@ -137,6 +160,8 @@ interface CommandRouteSettings {
   readonly method: 'GET' | 'POST'
   readonly commitAfterMs: number | undefined
   readonly map: ((request: FastifyRequest) => unknown) | undefined
+  readonly caller: CommandRouteOptions<CommandDefinition>['caller']
+  readonly scope: CommandRouteOptions<CommandDefinition>['scope']
 }
 
 class CommandRoute {
@@ -153,7 +178,7 @@ class CommandRoute {
   }
 
   async handle (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { mediator } = request.server
+    const { mediator, [routeDefaults]: defaults } = request.server
     if (mediator === undefined) throw new PluginMissingError()
     // With `attachValidation` Fastify leaves it to the handler.
     if (request.validationError !== undefined) throw request.validationError
@@ -167,7 +192,13 @@ class CommandRoute {
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
     if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) return reply.code(204).send()
     const input = await this.#input(request)
-    const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, { log: request.log, resumeAfter: seen?.seq })
+    const { caller = defaults.caller, scope = defaults.scope } = this.#settings
+    const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, {
+      log: request.log,
+      resumeAfter: seen?.seq,
+      caller: await caller?.(request),
+      scope: scope && (() => scope(request))
+    })
     rememberStream(request, stream.streamId)
     return answer === 'application/json' ? await this.#replyWithResult(stream, request, reply) : await this.#replyWithStream(stream, request, reply, answer)
   }
@@ -201,7 +232,7 @@ class CommandRoute {
 
   async #replyWithStream (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply, answer: AnswerType): Promise<unknown> {
     const replies = request.server[openReplies]
-    const { style, commitAfterMs = replies.commitAfterMs } = this.#settings
+    const { style, commitAfterMs = request.server[routeDefaults].commitAfterMs } = this.#settings
     const format = answer === 'text/event-stream' ? 'sse' : 'ndjson'
     const body = new ReplyStream({
       stream,

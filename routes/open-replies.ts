@@ -8,18 +8,15 @@ export interface OpenReply {
 }
 
 /**
- * The replies that stream at the moment, and what they share: the settings of an app and one timer for the heartbeats of all
- * of them.
+ * The replies that stream at the moment, and what they share: one timer for the heartbeats of all of them.
  */
 export class OpenReplies {
-  readonly commitAfterMs: number
   readonly heartbeatMs: number
   readonly #replies = new Set<OpenReply>()
   #timer: NodeJS.Timeout | undefined
   #onEmpty: (() => void) | undefined
 
-  constructor ({ commitAfterMs, heartbeatMs }: { readonly commitAfterMs: number, readonly heartbeatMs: number }) {
-    this.commitAfterMs = commitAfterMs
+  constructor (heartbeatMs: number) {
     this.heartbeatMs = heartbeatMs
   }
 

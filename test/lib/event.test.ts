@@ -8,7 +8,8 @@ const invalid = { code: 'MEDIATOR_ERR_INVALID_DEFINITION', statusCode: 500 }
 t.test('makes an event of its parts, which cannot be changed afterwards', async t => {
   const payload = Type.Object({ fileId: Type.String() })
   const event = defineEvent({ name: 'file.processed', payload })
-  t.strictSame({ ...event }, { kind: 'event', name: 'file.processed', payload })
+  t.match({ ...event }, { kind: 'event', name: 'file.processed', payload, topic: undefined })
+  t.strictSame(event.create({ fileId: 'a' }), { definition: event, payload: { fileId: 'a' } })
   t.throws(() => { (event as { name: string }).name = 'other' }, TypeError)
 })
 

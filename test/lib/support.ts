@@ -6,6 +6,7 @@ import { EventDispatcher } from '../../lib/event-dispatcher.js'
 import type { DispatcherOptions } from '../../lib/event-dispatcher.js'
 import { EventGroup } from '../../lib/event-group.js'
 import type { GroupOptions } from '../../lib/event-group.js'
+import { StreamScope } from '../../lib/scope.js'
 import type { MediatorOptions } from '../../lib/streaming-mediator.js'
 import { StreamingMediator } from '../../lib/streaming-mediator.js'
 import { createLog } from '../support/app.js'
@@ -38,8 +39,21 @@ export function createEvents (concurrency: number, options: Partial<DispatcherOp
   return {
     dispatcher,
     logs,
-    addHandler: (definition, handler) => dispatcher.addHandler(definition, handler as EventHandler, resolveEventHandlerOptions(definition.name, {})),
-    createGroup: options => new EventGroup({ owner: 'owner', dispatcher, lane: () => dispatcher.lane, depth: 0, sequential: false, log: () => log, ...options })
+    addHandler: (definition, handler) => dispatcher.addHandler(definition, {
+      name: handler.name, handler: handler as EventHandler, options: resolveEventHandlerOptions(definition.name, {})
+    }),
+    createGroup: options => new EventGroup({
+      owner: 'owner',
+      dispatcher,
+      lane: () => dispatcher.lane,
+      depth: 0,
+      sequential: false,
+      log: () => log,
+      caller: undefined,
+      scope: new StreamScope(undefined),
+      streamId: undefined,
+      ...options
+    })
   }
 }
 
