@@ -25,7 +25,7 @@ export type FallbackHandler<D extends CommandDefinition> = (input: InputOf<D>, c
 
 /** Options of {@link withFallback}. */
 export interface FallbackOptions {
-  /** Which failures the fallback is for; the others are thrown, and do not count for the breaker. @default all */
+  /** Which failures the fallback is for; the others are thrown, and do not count for the breaker. @default all of them */
   readonly on?: (error: unknown) => boolean
   /** Watches the primary from its start to its end. While it is open, the fallback runs at once. */
   readonly breaker?: Breaker

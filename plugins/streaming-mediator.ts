@@ -25,7 +25,7 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   readonly commitAfterMs?: number
   /** A comment is sent after this many milliseconds of silence, so that proxies keep the connection. @default 15000 */
   readonly heartbeatMs?: number
-  /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default none */
+  /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default no caller */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
   /**
    * Makes the scope in which the handler classes of a stream or publish are resolved, and which is disposed when that has settled.
