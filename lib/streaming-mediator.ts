@@ -97,7 +97,7 @@ interface CallMaker {
 /** Runs commands as streams and their events beside them. Needs no server. */
 export class StreamingMediator implements MediatorCalls {
   readonly #handlers = new Map<string, Registration>()
-  readonly #behaviors: Behavior[] = []
+  #behaviors: readonly Behavior[] = []
   readonly #dispatcher: EventDispatcher
   readonly #streams = new Set<MediatorStream<CommandDefinition>>()
   readonly #app: CallMaker
@@ -184,7 +184,8 @@ export class StreamingMediator implements MediatorCalls {
    */
   addBehavior (behavior: Behavior): void {
     if (typeof behavior !== 'function') throw new InvalidBehaviorError()
-    this.#behaviors.push(behavior)
+    // A new list, because calls that run have theirs.
+    this.#behaviors = [...this.#behaviors, behavior]
   }
 
   /** Calls a function that binds the handlers and events of a module. `ready` waits for one that is asynchronous. */
