@@ -149,16 +149,21 @@ export class EventDispatcher {
     return { running, dropped: this.#dropped }
   }
 
-  async #run (registration: EventRegistration, event: EmittedEvent, depth: number, group: EventGroup): Promise<void> {
+  // Not async: one promise for each event, that of the run, is what half a million a second can bear.
+  #run (registration: EventRegistration, event: EmittedEvent, depth: number, group: EventGroup): Promise<void> {
     if (this.#abort.signal.aborted) {
       this.#dropped++
       group.settled({ error: this.#abort.signal.reason })
-      return
+      return Promise.resolve()
     }
     const run = new EventRun(this, registration, event, depth, group)
     this.#started++
     this.#running.add(run)
-    await run.start()
+    return run.start()
+  }
+
+  /** Told by a run that gives its permit back. */
+  runEnded (run: EventRun): void {
     this.#running.delete(run)
   }
 

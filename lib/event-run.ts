@@ -32,7 +32,7 @@ export class EventRun implements EventContext {
   readonly #dispatcher: EventDispatcher
   readonly #registration: EventRegistration
   readonly #group: EventGroup
-  #emitted: EmittedEvent[] = []
+  #emitted: EmittedEvent[] | undefined
   #settled = false
   #ended = false
   #holdsPermit = true
@@ -99,6 +99,7 @@ export class EventRun implements EventContext {
       assertEvent(definition)
       if (this.#ended) throw new EmitAfterEndError(definition.name)
       if (this.depth >= this.#dispatcher.maxEventDepth) throw new EventDepthError(definition.name, this.#dispatcher.maxEventDepth)
+      this.#emitted ??= []
       if (this.#emitted.length >= maxEventsPerStep) throw new TooManyEventsError(maxEventsPerStep)
       this.#emitted.push(this.#dispatcher.eventOf(definition, payload, this.#group.streamId))
     }
@@ -115,11 +116,12 @@ export class EventRun implements EventContext {
       failure = await this.#fail(error)
     }
     this.#ended = true
-    if (this.#emitted.length > 0) this.#flush()
+    if (this.#emitted !== undefined) this.#flush(this.#emitted)
     if (this.#calls > 0) await new Promise<void>(resolve => { this.#onCallsEnded = resolve })
     this.#holdsPermit = false
     if (this.#lane !== undefined) this.#dispatcher.takeBack(this.#lane)
     this.settle(failure)
+    this.#dispatcher.runEnded(this)
   }
 
   /** Tells the group the outcome, once. */
@@ -147,9 +149,8 @@ export class EventRun implements EventContext {
     if (--this.#calls === 0) this.#onCallsEnded?.()
   }
 
-  #flush (): void {
-    const events = this.#emitted
-    this.#emitted = []
+  #flush (events: readonly EmittedEvent[]): void {
+    this.#emitted = undefined
     this.#group.dispatch(events, this.depth + 1)
   }
 
@@ -170,7 +171,7 @@ export class EventRun implements EventContext {
         signal: this.#dispatcher.signal,
         onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
           // What an attempt emitted is a fact, even when the attempt failed.
-          if (this.#emitted.length > 0) this.#flush()
+          if (this.#emitted !== undefined) this.#flush(this.#emitted)
           if (retriesLeft > 0 && error instanceof Attempt) {
             logThrown(this.log, 'warn', error.thrown, { attempt: attemptNumber, retriesLeft }, 'event handler failed, it will run again')
           }
