@@ -106,7 +106,8 @@ export class EventGroup {
 
   /** Runs a task when the group's lane, and in a sequential group the task before it, lets it. It must not reject. */
   run (task: () => Promise<void>): void {
-    this.pending++
+    // A handler that was let go may emit when its stream has settled and its scope has ended: then its events get another one.
+    if (this.pending++ === 0) this.#options.scope.enter()
     if (!this.#options.sequential) {
       void this.#options.lane().add(task)
     } else {
@@ -121,7 +122,7 @@ export class EventGroup {
       this.#failures.push(failure.error)
       this.#options.onFailure?.(failure.error)
     }
-    this.pending--
+    if (--this.pending === 0) this.#options.scope.leave(this.#options.log)
     this.#inSequence = false
     if (this.#sequence.length > 0) this.#advance()
     if (this.#waiters.length > 0) this.#wake()

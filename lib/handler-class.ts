@@ -1,6 +1,7 @@
 import { InvalidHandlerError, SharedHandlerError } from './errors.js'
 import type { Emit, EventItem } from './event.js'
-import { iteratorOf, primed } from './handler.js'
+import { discard, iteratorOf, primed } from './handler.js'
+import { maxReturns } from './handler-run.js'
 import { resolveIn } from './scope.js'
 import type { Scope, ScopeTarget } from './scope.js'
 
@@ -8,6 +9,7 @@ import type { Scope, ScopeTarget } from './scope.js'
 type HandlerFunction = (subject: unknown, context: HandlerFunctionContext) => unknown
 
 interface HandlerFunctionContext {
+  readonly signal: AbortSignal
   readonly scope: Scope
   readonly emit: Emit
 }
@@ -55,12 +57,21 @@ function resolving (owner: string, target: ScopeTarget): HandlerFunction {
   }
   return function handle (subject, context) {
     const instance = resolveIn(context.scope, target)
-    return instance instanceof Promise ? instance.then(resolved => run(resolved, subject, context)) : run(instance, subject, context)
+    if (!isThenable(instance)) return run(instance, subject, context)
+    return Promise.resolve(instance).then(resolved => {
+      // Its stream, or its attempt at an event, may have ended meanwhile.
+      context.signal.throwIfAborted()
+      return run(resolved, subject, context)
+    })
   }
 }
 
+function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
 function assertInstance (owner: string, target: ScopeTarget, instance: unknown): asserts instance is HandlerInstance {
-  if (typeof (instance as HandlerInstance | undefined)?.handle === 'function') return
+  if (typeof (instance as HandlerInstance | null | undefined)?.handle === 'function') return
   throw new InvalidHandlerError(owner, `${handlerName(target)}, which was resolved to something without a method "handle"`)
 }
 
@@ -81,40 +92,52 @@ function collect (owner: string, instance: CollectingInstance, subject: unknown,
     collector.end()
     throw error
   }
-  return iterator === undefined ? collectValue(collector, returned) : primed(collectSteps(collector, iterator))
+  return iterator === undefined ? collectValue(collector, returned) : primed(collectSteps(collector, iterator, returned))
 }
 
 async function collectValue (collector: EventCollector, returned: unknown): Promise<unknown> {
   let iterator
+  let value
   try {
-    const value = await returned
+    value = await returned
     iterator = iteratorOf(value)
     if (iterator === undefined) return value
   } finally {
     if (iterator === undefined) collector.end()
   }
-  return primed(collectSteps(collector, iterator))
+  return primed(collectSteps(collector, iterator, value))
 }
 
-async function * collectSteps (collector: EventCollector, iterator: AsyncIterator<unknown, unknown>): AsyncGenerator<unknown, unknown, void> {
+async function * collectSteps (
+  collector: EventCollector, iterator: AsyncIterator<unknown, unknown>, iterable: unknown
+): AsyncGenerator<unknown, unknown, void> {
   let done = false
   try {
     yield
     for (;;) {
       done = true
       const step = await iterator.next()
-      done = step.done === true
+      done = Boolean(step.done)
       collector.emitAll()
       if (done) return step.value
       yield step.value
     }
   } finally {
     try {
-      if (!done) await iterator.return?.()
+      if (!done) await endEarly(iterator, iterable)
     } finally {
       collector.end()
     }
   }
+}
+
+async function endEarly (iterator: AsyncIterator<unknown, unknown>, iterable: unknown): Promise<void> {
+  // One that yields in its `finally` is asked again, as it is without collecting, but not for ever.
+  for (let attempts = maxReturns; attempts > 0; attempts--) {
+    const step = await iterator.return?.()
+    if (step?.done !== false) break
+  }
+  discard(iterable)
 }
 
 /** Emits what an instance has collected, and lets go of it at its end. */

@@ -5,7 +5,7 @@ import type { AnyHandler, HandlerContext } from './handler.js'
 export const detachAfterMs = 1_000
 
 // A generator that yields in its `finally` is asked again to return, but not for ever.
-const maxReturns = 100
+export const maxReturns = 100
 
 /** Who is told what a handler does. */
 export interface HandlerObserver {

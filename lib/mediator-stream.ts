@@ -322,8 +322,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#settleResult?.(outcome)
     signal?.removeEventListener('abort', this.#onSignal)
     if (this.#run === undefined) return
+    scope.leave(() => this.#call.log)
     host.streamEnded(this)
-    scope.leave(this.#call.log)
   }
 
   // Runs the stream for its result alone.

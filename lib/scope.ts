@@ -1,4 +1,4 @@
-import { InvalidHandlerError, ScopeEndedError } from './errors.js'
+import { InvalidHandlerError, InvalidOptionsError, ScopeEndedError } from './errors.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 
@@ -30,22 +30,31 @@ export function resolveIn (scope: Scope, target: ScopeTarget): unknown {
   return typeof target === 'function' && scope.build !== undefined ? scope.build(target) : scope.resolve(target)
 }
 
+/** Refuses an option `scope` that is no function, such as a container itself. @throws MEDIATOR_ERR_INVALID_OPTIONS */
+export function assertScopeOption (subject: string, scope: unknown): void {
+  if (scope !== undefined && typeof scope !== 'function') throw new InvalidOptionsError(subject, 'scope must be a function that makes a scope')
+}
+
 /** The scope of a stream and of the calls made in it: made when it is first asked for, disposed when the last of them has settled. */
 export class StreamScope {
   readonly #create: (() => Scope) | undefined
+  readonly #onDispose: (disposal: Promise<void>) => void
   #scope: Scope | undefined
   #users = 0
 
-  constructor (create: (() => Scope) | undefined) {
+  constructor (create: (() => Scope) | undefined, onDispose: (disposal: Promise<void>) => void = () => {}) {
     this.#create = create
+    this.#onDispose = onDispose
   }
 
-  /** @throws MEDIATOR_ERR_SCOPE_ENDED after the last user has left */
+  /** @throws MEDIATOR_ERR_SCOPE_ENDED after the last user has left, MEDIATOR_ERR_INVALID_OPTIONS when what was made is no scope */
   get scope (): Scope {
     if (this.#create === undefined) return plainScope
     if (this.#scope === undefined) {
       if (this.#users === 0) throw new ScopeEndedError()
-      this.#scope = this.#create()
+      const made: Scope | null | undefined = this.#create()
+      if (typeof made?.resolve !== 'function') throw new InvalidOptionsError('scope', 'the function must return a scope, which has a method resolve')
+      this.#scope = made
     }
     return this.#scope
   }
@@ -54,18 +63,19 @@ export class StreamScope {
     this.#users++
   }
 
-  leave (log: Logger): void {
+  // A function, because a logger of a stream is made when it is needed.
+  leave (log: () => Logger): void {
     const scope = this.#scope
     if (--this.#users > 0 || scope === undefined) return
     this.#scope = undefined
-    void disposeOf(scope, log)
+    this.#onDispose(disposeOf(scope, log))
   }
 }
 
-async function disposeOf (scope: Scope, log: Logger): Promise<void> {
+async function disposeOf (scope: Scope, log: () => Logger): Promise<void> {
   try {
     await scope.dispose?.()
   } catch (error) {
-    logThrown(log, 'error', error, {}, 'scope was not disposed')
+    logThrown(log(), 'error', error, {}, 'scope was not disposed')
   }
 }

@@ -25,7 +25,7 @@ import { MediatorStream } from './mediator-stream.js'
 import type { CallOptions, EventDelivery, HandlerCall, StreamHost, StreamOptions } from './mediator-stream.js'
 import type { MessageBroker } from './message-broker.js'
 import { parseOptions } from './options.js'
-import { StreamScope } from './scope.js'
+import { StreamScope, assertScopeOption } from './scope.js'
 import type { Scope } from './scope.js'
 
 const deliverySchema = {
@@ -111,13 +111,14 @@ export class StreamingMediator implements MediatorCalls {
   readonly #startupHooks: Mapper[] = []
   #ready: Promise<void> | undefined
   #publishing = 0
+  #disposing = 0
   #onCallsSettled: (() => void) | undefined
   #closing: Promise<void> | undefined
 
   /** @throws MEDIATOR_ERR_INVALID_OPTIONS */
   constructor ({ logger, messageBroker, brokerPolicy = {}, scope, ...given }: MediatorOptions = {}) {
     const options = parseOptions('StreamingMediator', mediatorOptionsSchema, given)
-    if (scope !== undefined && typeof scope !== 'function') throw new InvalidOptionsError('StreamingMediator', 'scope must be a function that makes a scope')
+    assertScopeOption('StreamingMediator', scope)
     if (messageBroker !== undefined && typeof messageBroker?.publish !== 'function') {
       throw new InvalidOptionsError('StreamingMediator', 'messageBroker must have a method publish')
     }
@@ -290,7 +291,7 @@ export class StreamingMediator implements MediatorCalls {
       else await this.#publishInBehaviors({ ...inherited, run: maker.run }, definition, payload, publish)
     } finally {
       this.#publishing--
-      scope.leave(log)
+      scope.leave(() => log)
       this.#callSettled()
     }
   }
@@ -318,7 +319,9 @@ export class StreamingMediator implements MediatorCalls {
   }
 
   #inherit (maker: CallMaker, { caller = maker.caller, log = maker.log, scope }: CallOptions): Inheritance {
-    return { caller, log, scope: scope === undefined ? maker.scope ?? new StreamScope(this.#createScope) : new StreamScope(scope) }
+    assertScopeOption('call', scope)
+    if (scope === undefined && maker.scope !== undefined) return { caller, log, scope: maker.scope }
+    return { caller, log, scope: new StreamScope(scope ?? this.#createScope, this.#onDispose) }
   }
 
   // The mediator as a handler sees it. The calls of an event handler are counted, and their events run on its own permit.
@@ -354,7 +357,16 @@ export class StreamingMediator implements MediatorCalls {
   }
 
   #callSettled (): void {
-    if (this.#streams.size === 0 && this.#publishing === 0) this.#onCallsSettled?.()
+    if (this.#streams.size === 0 && this.#publishing === 0 && this.#disposing === 0) this.#onCallsSettled?.()
+  }
+
+  // `close` waits for it: what a scope holds may need a database that the app closes next.
+  readonly #onDispose = (disposal: Promise<void>): void => {
+    this.#disposing++
+    void disposal.then(() => {
+      this.#disposing--
+      this.#callSettled()
+    })
   }
 
   // While the mediator closes, handlers may still finish what they do, until its grace is over.

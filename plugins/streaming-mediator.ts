@@ -2,9 +2,10 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Caller } from '../lib/caller.js'
-import { UnknownCommandError } from '../lib/errors.js'
+import { InvalidOptionsError, UnknownCommandError } from '../lib/errors.js'
 import type { CommandDefinition } from '../lib/definition.js'
 import { parseOptions } from '../lib/options.js'
+import { assertScopeOption } from '../lib/scope.js'
 import type { Scope } from '../lib/scope.js'
 import { StreamingMediator } from '../lib/streaming-mediator.js'
 import type { MediatorOptions } from '../lib/streaming-mediator.js'
@@ -35,6 +36,8 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
 }
 
 const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commitAfterMs, heartbeatMs, caller, scope, ...options }) => {
+  assertScopeOption('streamingMediator', scope)
+  if (caller !== undefined && typeof caller !== 'function') throw new InvalidOptionsError('streamingMediator', 'caller must be a function')
   const mediator = new StreamingMediator({ logger: app.log, ...options, ...(scope !== undefined && { scope: () => scope() }) })
   const http = parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs })
   const replies = new OpenReplies(http.heartbeatMs)
