@@ -49,8 +49,8 @@ export const ScopeEndedError = createError<[]>('MEDIATOR_ERR_SCOPE_ENDED',
   'The scope was asked for after its stream had settled: resolve what the work needs before', 500)
 
 /** An event with a topic was emitted, or is defined when the mediator gets ready, and there is no broker to publish it. */
-export const BrokerMissingError = createError<[string]>('MEDIATOR_ERR_BROKER_MISSING',
-  'There is no messageBroker for the topic "%s": pass one to the mediator, or a NullMessageBroker where nobody listens', 500)
+export const BrokerMissingError = createError<[string, string]>('MEDIATOR_ERR_BROKER_MISSING',
+  'Event "%s" has the topic "%s" and there is no messageBroker: pass one to the mediator, or a NullMessageBroker where nobody listens', 500)
 
 /** A hook was added when the hooks had begun to run. */
 export const StartedAlreadyError = createError<[]>('MEDIATOR_ERR_STARTED_ALREADY',

@@ -8,7 +8,7 @@ import { EventRun } from './event-run.js'
 import type { EventGroup } from './event-group.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
-import type { MessageBroker } from './message-broker.js'
+import type { MessageBroker, MessageEnvelope } from './message-broker.js'
 
 /** A queue with a number of permits: the mediator's own, or the one that an event handler lends to its calls. */
 export type EventLane = Pick<PQueue, 'add'>
@@ -82,11 +82,12 @@ export class EventDispatcher {
   eventOf (definition: EventDefinition, payload: unknown, streamId: string | undefined): EmittedEvent {
     const { name, topic } = definition
     if (topic === undefined) return { name, payload }
-    if (this.#publishing === undefined) throw new BrokerMissingError(topic)
+    if (this.#publishing === undefined) throw new BrokerMissingError(name, topic)
     return {
       name,
       payload,
-      envelope: {
+      // It stays the same over all attempts to publish it.
+      envelope: Object.freeze<MessageEnvelope>({
         specversion: '1.0',
         id: randomUUID(),
         source: this.#eventSource,
@@ -96,7 +97,7 @@ export class EventDispatcher {
         topic,
         ...(streamId !== undefined && { streamid: streamId }),
         data: plainPayload(definition, payload)
-      }
+      })
     }
   }
 

@@ -5,8 +5,8 @@ import { InvalidDefinitionError, InvalidOptionsError, InvalidPayloadError } from
 import type { CallContext } from './handler.js'
 import type { MessageEnvelope } from './message-broker.js'
 import { parseOptions } from './options.js'
+import { compileCheck, describeErrors } from './schema-check.js'
 import { compileSerializer } from './serializer.js'
-import type { Serialize } from './serializer.js'
 
 /** An event, made by {@link defineEvent}: a fact that a handler emits and that event handlers act on. */
 export interface EventDefinition<Name extends string = string, Payload extends TSchema = TSchema> {
@@ -95,7 +95,11 @@ export function resolveEventHandlerOptions (name: string, { onError = 'fail', ..
   return { retries, timeoutMs, onError }
 }
 
-/** Records an event; its handlers start after the current step of the emitting handler (its next yield, return or throw). */
+/**
+ * Records an event; its handlers start after the current step of the emitting handler (its next yield, return or throw). One with a
+ * topic is checked and gets its envelope at once.
+ * @throws MEDIATOR_ERR_INVALID_PAYLOAD, MEDIATOR_ERR_BROKER_MISSING for an event with a topic
+ */
 export type Emit = <E extends EventDefinition>(definition: E, payload: PayloadOf<E>) => void
 
 /**
@@ -112,29 +116,33 @@ export function defineEvent<const Name extends string, Payload extends TSchema> 
   })
   if (topic !== undefined) {
     assertTopic(name, topic)
-    serializers.set(definition, compilePayload(name, payload))
-    topics.add(topic)
+    plainPayloads.set(definition, compilePayload(name, payload))
+    topics.set(topic, name)
   }
   return definition
 }
 
-const serializers = new WeakMap<EventDefinition, Serialize>()
-const topics = new Set<string>()
+const plainPayloads = new WeakMap<EventDefinition, (payload: unknown) => unknown>()
+const topics = new Map<string, string>()
 
-/** The topics of all events that are defined in this process: a mediator without a broker can tell before one is emitted. */
-export function definedTopics (): ReadonlySet<string> {
+/**
+ * The topics of all events that are defined in this process, each with the name of an event: a mediator without a broker can tell
+ * before one is emitted.
+ */
+export function definedTopics (): ReadonlyMap<string, string> {
   return topics
 }
 
 /**
- * The payload of a notification event as what its JSON says, so that a broker gets the same whether it writes JSON or not.
+ * The payload of a notification event as what its JSON says, so that a broker gets the same whether it writes JSON or not. It is
+ * frozen, because it is shared: by all attempts to publish it, and with the handlers of the event in this process.
  * @throws MEDIATOR_ERR_INVALID_PAYLOAD
  */
 export function plainPayload (definition: EventDefinition, payload: unknown): unknown {
-  const serialize = serializers.get(definition)
-  if (serialize === undefined) throw new InvalidDefinitionError(definition.name, 'was not made by defineEvent')
+  const plain = plainPayloads.get(definition)
+  if (plain === undefined) throw new InvalidDefinitionError(definition.name, 'was not made by defineEvent')
   try {
-    return JSON.parse(serialize(payload))
+    return plain(payload)
   } catch (error) {
     throw new InvalidPayloadError(definition.name, (error as Error).message, { cause: error })
   }
@@ -154,10 +162,23 @@ function assertTopic (name: string, topic: unknown): void {
   }
 }
 
-function compilePayload (name: string, payload: TSchema): Serialize {
+function compilePayload (name: string, schema: TSchema): (payload: unknown) => unknown {
   try {
-    return compileSerializer(payload)
+    const serialize = compileSerializer(schema, { safeIntegers: true })
+    // A `toJSON` inside can make anything of a payload that was fine.
+    const check = compileCheck(schema, { validateSchema: false, meta: false })
+    return payload => {
+      const plain: unknown = JSON.parse(serialize(payload))
+      if (!check(plain)) throw new Error(`${describeErrors(check.errors!)}, after toJSON`)
+      return deepFreeze(plain)
+    }
   } catch (error) {
     throw new InvalidDefinitionError(name, `has a payload schema that cannot be compiled: ${(error as Error).message}`, { cause: error })
   }
+}
+
+function deepFreeze (value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value
+  for (const member of Object.values(value)) deepFreeze(member)
+  return Object.freeze(value)
 }

@@ -18,7 +18,7 @@ export type Subscriber = (envelope: MessageEnvelope, options: { readonly signal:
 /** A broker within one process, for tests and for apps of one process. It delivers to who has subscribed by then, and keeps the last envelopes. */
 export class MemoryMessageBroker implements MessageBroker {
   readonly #maxMessages: number
-  readonly #subscribers = new Map<string, Set<Subscriber>>()
+  readonly #subscriptions = new Map<string, Set<{ readonly subscriber: Subscriber }>>()
   #messages: MessageEnvelope[] = []
 
   /** @throws MEDIATOR_ERR_INVALID_OPTIONS */
@@ -28,24 +28,26 @@ export class MemoryMessageBroker implements MessageBroker {
 
   /** The last envelopes, the oldest first. One that is published again is there again. */
   get messages (): readonly MessageEnvelope[] {
-    return this.#messages.slice(-this.#maxMessages || this.#messages.length)
+    return this.#messages.slice(-this.#maxMessages)
   }
 
   /** Calls the subscriber for each envelope of a topic from now on. Returns a function that ends this. */
   subscribe (topic: string, subscriber: Subscriber): () => void {
-    const subscribers = this.#subscribers.get(topic) ?? new Set()
-    this.#subscribers.set(topic, subscribers.add(subscriber))
+    const subscriptions = this.#subscriptions.get(topic) ?? new Set()
+    // An object of its own, so that a function which subscribes twice can leave once.
+    const subscription = { subscriber }
+    this.#subscriptions.set(topic, subscriptions.add(subscription))
     return () => {
-      subscribers.delete(subscriber)
-      if (subscribers.size === 0 && this.#subscribers.get(topic) === subscribers) this.#subscribers.delete(topic)
+      subscriptions.delete(subscription)
+      if (subscriptions.size === 0 && this.#subscriptions.get(topic) === subscriptions) this.#subscriptions.delete(topic)
     }
   }
 
   /** Delivers to all subscribers of the topic. Rejects with what one threw, or an AggregateError of several, when all have settled. */
   async publish (envelope: MessageEnvelope, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     this.#keep(envelope)
-    const subscribers = [...this.#subscribers.get(envelope.topic) ?? []]
-    const outcomes = await Promise.allSettled(subscribers.map(async subscriber => { await subscriber(envelope, { signal }) }))
+    const subscriptions = [...this.#subscriptions.get(envelope.topic) ?? []]
+    const outcomes = await Promise.allSettled(subscriptions.map(async ({ subscriber }) => { await subscriber(envelope, { signal }) }))
     const failures = outcomes.filter(outcome => outcome.status === 'rejected').map(({ reason }) => reason as unknown)
     if (failures.length === 1) throw failures[0]
     if (failures.length > 1) throw new AggregateError(failures, `${failures.length} subscribers of "${envelope.topic}" failed`)

@@ -1,8 +1,10 @@
 /**
- * A notification event on its way to a broker: a CloudEvent in its JSON format.
+ * A notification event on its way to a broker: a CloudEvent in its JSON format. It is frozen, because all attempts to publish it share
+ * it: copy it to add an attribute.
  * @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
  */
-export interface MessageEnvelope<Data = unknown> {
+// A type, because an interface is not assignable to what has an index signature, such as the CloudEvent of the SDK.
+export type MessageEnvelope<Data = unknown> = {
   readonly specversion: '1.0'
   /** Made once for each event: it stays the same when the publishing is tried again. */
   readonly id: string

@@ -66,6 +66,7 @@ function messageOf ({ keyword, message, params }: ErrorObject): string {
     case 'unevaluatedProperties': return 'is not allowed'
     case 'enum': return `must be one of ${params['allowedValues'].map((value: unknown) => JSON.stringify(value)).join(', ')}`
     case 'serializable': return 'cannot be written as JSON'
+    case 'fitsNumber': return 'must be a safe integer: declare a larger one as a string'
     case 'validDate': return 'must be a valid Date or its text'
     default: return typeof message === 'string' ? message : `fails ${keyword}`
   }

@@ -9,15 +9,29 @@ export type Serialize = (value: unknown) => string
 
 /**
  * Compiles a schema to a serializer that checks first. fast-json-stringify alone would coerce: `'12'` becomes `12`, `null`
- * an empty object. Keys that the schema does not name are left out. Throws when the schema cannot be compiled.
+ * an empty object. Keys that the schema does not name are left out. `safeIntegers` refuses bigints that whoever parses the text
+ * would round. Throws when the schema cannot be compiled.
  */
-export function compileSerializer (schema: TSchema): Serialize {
+export function compileSerializer (schema: TSchema, { safeIntegers = false }: { readonly safeIntegers?: boolean } = {}): Serialize {
   // Compiled first, because it also refuses what no JSON schema has: `Type.Date()`, `Type.BigInt()`, `Type.Undefined()`.
   const stringify = fastJsonStringify(schema as object)
-  const check = compileCheck(outputSchema(schema), { validateSchema: false, meta: false }, addOutputKeywords)
+  const check = compileCheck(outputSchema(schema), { validateSchema: false, meta: false }, ajv => addOutputKeywords(ajv, safeIntegers))
   return function serialize (value) {
-    if (!check(value)) throw new Error(describeErrors(check.errors!))
-    return stringify(value)
+    try {
+      if (check(value)) return stringify(value)
+    } catch (error) {
+      throw asError(error)
+    }
+    throw new Error(describeErrors(check.errors!))
+  }
+}
+
+// A getter or a `toJSON` can throw anything, also what cannot be looked at.
+function asError (thrown: unknown): Error {
+  try {
+    return thrown instanceof Error && typeof thrown.message === 'string' ? thrown : new Error(String(thrown), { cause: thrown })
+  } catch {
+    return new Error('it cannot be read')
   }
 }
 
@@ -30,7 +44,7 @@ function outputSchema (schema: TSchema): AnySchemaObject {
   const copy = mapSchemas(schema)
   if (schema[Kind] !== 'Unsafe') return isOpen(copy) ? { ...copy, serializable: true } : copy
   if (schema['type'] === 'string' && ['date-time', 'date', 'time'].includes(schema['format'])) return { anyOf: [{ validDate: true }, copy] }
-  if (schema['type'] === 'integer') return { anyOf: [copy, { bigint: true }] }
+  if (schema['type'] === 'integer') return { allOf: [{ fitsNumber: true }, { anyOf: [copy, { bigint: true }] }] }
   return isOpen(copy) ? { ...copy, serializable: true } : copy
 }
 
@@ -49,9 +63,10 @@ function isOpen (schema: AnySchemaObject): boolean {
   return !['type', 'const', 'enum', 'anyOf', 'oneOf', 'allOf', '$ref'].some(keyword => keyword in schema)
 }
 
-function addOutputKeywords (ajv: Ajv): void {
+function addOutputKeywords (ajv: Ajv, safeIntegers: boolean): void {
   ajv.addKeyword({ keyword: 'validDate', validate: (_: true, value: unknown) => value instanceof Date && !Number.isNaN(value.getTime()) })
   ajv.addKeyword({ keyword: 'bigint', validate: (_: true, value: unknown) => typeof value === 'bigint' })
+  ajv.addKeyword({ keyword: 'fitsNumber', validate: (_: true, value: unknown) => !safeIntegers || typeof value !== 'bigint' || Number.isSafeInteger(Number(value)) })
   ajv.addKeyword({
     keyword: 'serializable',
     validate: (_: true, value: unknown) => hasText(value)

@@ -122,6 +122,7 @@ export class StreamingMediator implements MediatorCalls {
     if (messageBroker !== undefined && typeof messageBroker?.publish !== 'function') {
       throw new InvalidOptionsError('StreamingMediator', 'messageBroker must have a method publish')
     }
+    if (brokerPolicy === null || typeof brokerPolicy !== 'object') throw new InvalidOptionsError('StreamingMediator', 'brokerPolicy must be an object')
     const log = logger ?? createDefaultLogger()
     this.#maxPendingEvents = options.maxPendingEvents
     this.#delivery = { eventDelivery: options.eventDelivery, eventOrder: options.eventOrder }
@@ -381,8 +382,8 @@ export class StreamingMediator implements MediatorCalls {
 
   async #start (): Promise<void> {
     await Promise.all(this.#mapping)
-    const [topic] = definedTopics()
-    if (!this.#hasBroker && topic !== undefined) throw new BrokerMissingError(topic)
+    const [defined] = definedTopics()
+    if (!this.#hasBroker && defined !== undefined) throw new BrokerMissingError(defined[1], defined[0])
     for (const hook of this.#startupHooks) await hook(this)
   }
 

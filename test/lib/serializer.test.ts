@@ -160,3 +160,28 @@ t.test('refuses an object whose toJSON leaves nothing to write', async t => {
   t.equal(compileSerializer(Type.Object({ a: Type.Any() }))({ a: { toJSON: () => 5 } }), '{"a":5}')
   t.equal(compileSerializer(Type.Any())({ toJSON: 5 }), '{"toJSON":5}')
 })
+
+t.test('refuses bigints that no number holds where it is asked to', async t => {
+  const exact = compileSerializer(Type.Object({ n: Big }))
+  const safe = compileSerializer(Type.Object({ n: Big }), { safeIntegers: true })
+  for (const n of [2n ** 53n, -(2n ** 53n), 2n ** 2_000n]) {
+    t.equal(exact({ n }), `{"n":${n}}`)
+    t.throws(() => safe({ n }), { message: 'n must be a safe integer: declare a larger one as a string' })
+  }
+  for (const n of [2n ** 53n - 1n, -(2n ** 53n) + 1n, 0n, 5]) t.equal(safe({ n }), `{"n":${n}}`)
+  t.throws(() => safe({ n: '5' }), /n must be integer/)
+})
+
+for (const [what, thrown, message] of [
+  ['null', null, 'null'],
+  ['undefined', undefined, 'undefined'],
+  ['a text', 'no', 'no'],
+  ['an object without a text', Object.create(null), 'it cannot be read'],
+  ['an error with a symbol for a message', Object.assign(new Error('a'), { message: Symbol('s') }), 'it cannot be read']
+] as const) {
+  t.test(`throws an error where a getter throws ${what}`, async t => {
+    const value = { get n () { throw thrown } }
+    t.throws(() => compileSerializer(Type.Any())(value), { constructor: Error, message })
+    t.throws(() => compileSerializer(Type.Object({ n: Type.Integer() }))(value), { constructor: Error, message })
+  })
+}
