@@ -18,7 +18,7 @@ import { streamOf } from './handler.js'
 import { chainOf } from './handler-chain.js'
 import { handlerFunctionOf, handlerName } from './handler-class.js'
 import { detachAfterMs } from './handler-run.js'
-import { createDefaultLogger } from './logger.js'
+import { createDefaultLogger, logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 import { MediatorStream } from './mediator-stream.js'
@@ -190,11 +190,15 @@ export class StreamingMediator implements MediatorCalls {
     this.#behaviors = [...this.#behaviors, behavior]
   }
 
-  /** Calls a function that binds the handlers and events of a module. `ready` waits for one that is asynchronous. */
+  /**
+   * Calls a function that binds the handlers and events of a module, and throws what that throws. `ready` waits for one that is
+   * asynchronous, and rejects where it does.
+   */
   register (mapper: Mapper): Promise<void> {
-    const mapping = mapper(this)
-    if (mapping === undefined) return Promise.resolve()
+    const mapping = Promise.resolve(mapper(this))
     this.#mapping.push(mapping)
+    // Often nobody waits before `ready`, which may come much later, and may not come at all.
+    mapping.catch(error => logThrown(this.#app.log, 'error', error, {}, 'mapper failed'))
     return mapping
   }
 
@@ -381,10 +385,16 @@ export class StreamingMediator implements MediatorCalls {
   }
 
   async #start (): Promise<void> {
-    await Promise.all(this.#mapping)
+    await this.#mapped()
     const [defined] = definedTopics()
     if (!this.#hasBroker && defined !== undefined) throw new BrokerMissingError(defined[1], defined[0])
     for (const hook of this.#startupHooks) await hook(this)
+    await this.#mapped()
+  }
+
+  // Mappers and hooks may register further mappers.
+  async #mapped (): Promise<void> {
+    while (this.#mapping.length > 0) await Promise.all(this.#mapping.splice(0))
   }
 
   async #close (): Promise<void> {

@@ -50,11 +50,17 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commi
     const command = commandOf(handler)
     if (command !== undefined) routed.add(command)
   })
-  app.addHook('onReady', async () => {
+  const assertHandlers = (): void => {
     for (const command of routed) {
       if (!mediator.hasHandler(command)) throw new UnknownCommandError(command.name)
     }
+  }
+  // The first hook of the mediator: after the mappers, and before the hooks of the app, which may have effects.
+  mediator.onStartup(assertHandlers)
+  app.addHook('onReady', async () => {
     await mediator.ready()
+    // An app may have called `ready` itself, when some of its routes were still to come.
+    assertHandlers()
   })
   app.addHook('preClose', async () => {
     await mediator.close()

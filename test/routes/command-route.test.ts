@@ -366,6 +366,30 @@ t.test('renames events and wraps them in envelopes', async t => {
   t.match(failed, { data: { type: 'error', status: 422, message: 'No' } })
 })
 
+t.test('sends no frame for a yielded undefined, and handles its events', async t => {
+  const { app } = await createApp(t)
+  const Packed = defineEvent({ name: 'packed', payload: Type.Integer() })
+  const packed: unknown[] = []
+  app.mediator.addEventHandler(Packed, ({ payload }) => { packed.push(payload) })
+  app.mediator.addHandler(Count, async function * ({ to }, { emit }) {
+    emit(Packed, 0)
+    yield undefined
+    for (let n = 1; n <= to; n++) {
+      // What was emitted before the yields without progress is handled, although nothing was sent.
+      t.strictSame(packed, Array.from({ length: n }, (_, index) => index))
+      emit(Packed, n)
+      yield n % 2 === 0 ? { n } : undefined
+    }
+    emit(Packed, to + 1)
+    return { total: to }
+  })
+  app.route(commandRoute(Count, { url: '/count' }))
+  const frames = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 3 } })).body)
+  t.match(frames.map(({ event, data }) => [event, data]), [['start', {}], ['progress', { n: 2 }], ['complete', { total: 3 }]])
+  t.strictSame(frames.map(({ id }) => id.split('.')[1]), ['1', '2', '3'], 'it takes no number either')
+  t.strictSame(packed, [0, 1, 2, 3, 4])
+})
+
 t.test('refuses at once what cannot work as a route', async t => {
   const Nested = defineCommand({ name: 'nested', input: Type.Object({ a: Type.Object({}) }) })
   t.throws(() => commandRoute(Nested, { url: '/', method: 'GET' }), { code: 'MEDIATOR_ERR_INVALID_ROUTE', message: /member a/ })
