@@ -1,13 +1,16 @@
 import { once } from 'node:events'
 import { Type } from '@sinclair/typebox'
+import { pino } from 'pino'
 import t from 'tap'
 import { defineCommand } from '../../lib/definition.js'
 import { defineEvent } from '../../lib/event.js'
 import type { HandlerContext } from '../../lib/handler.js'
 import type { MediatorCalls } from '../../lib/mediator-calls.js'
 import type { MediatorStream } from '../../lib/mediator-stream.js'
+import { StreamScope } from '../../lib/scope.js'
 import type { Scope } from '../../lib/scope.js'
 import { StreamingMediator } from '../../lib/streaming-mediator.js'
+import { createLog } from '../support/app.js'
 import { collect, createMediator, deferred, leave, rejection, within } from './support.js'
 
 const Work = defineCommand({ name: 'work', input: Type.Integer(), progress: Type.Integer(), result: Type.Any() })
@@ -50,6 +53,22 @@ t.test('is made when it is first asked for, once a stream', async t => {
   t.equal(scopes.length, 0, 'not for a handler that does not ask')
   await mediator.send(Work, 1)
   t.strictSame(disposals(scopes), [1])
+})
+
+t.test('needs nobody who is told of its end', async t => {
+  const { scopes, scope } = createScopes()
+  const { logs, logger: { level, stream } } = createLog()
+  const streamScope = new StreamScope(scope)
+  t.throws(() => streamScope.scope, { code: 'MEDIATOR_ERR_SCOPE_ENDED' })
+  streamScope.enter()
+  streamScope.enter()
+  t.equal(streamScope.scope.resolve('db'), 'db of 1')
+  streamScope.leave(() => pino({ level }, stream))
+  t.strictSame(disposals(scopes), [0])
+  streamScope.leave(() => pino({ level }, stream))
+  t.strictSame(disposals(scopes), [1])
+  t.throws(() => streamScope.scope, { code: 'MEDIATOR_ERR_SCOPE_ENDED' })
+  t.strictSame(logs, [])
 })
 
 t.test('is never made for a stream that was never started', async t => {
