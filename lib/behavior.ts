@@ -42,18 +42,25 @@ export type Behavior = (call: BehaviorCall, next: Next) => AsyncGenerator<unknow
 
 /** A handler inside of behaviors, the first of which is the outermost. */
 export function withBehaviors (behaviors: readonly Behavior[], call: Pick<BehaviorCall, 'kind' | 'definition'>, handler: AnyHandler): AnyHandler {
-  const layer = (index: number, input: unknown, context: HandlerContext): AsyncGenerator<unknown, unknown, void> => {
+  const layer = (index: number, input: unknown, context: HandlerContext, onEnd?: () => void): AsyncGenerator<unknown, unknown, void> => {
     const behavior = behaviors[index]
-    if (behavior === undefined) return streamOf(handler, input, context)
+    if (behavior === undefined) return streamOf(handler, input, context, onEnd)
     return withInner(open => {
       const returned = behavior({ ...call, input, context } as BehaviorCall, changes => {
         const { emit } = changes ?? {}
         const changed = changes !== undefined && 'input' in changes ? changes.input : input
-        return open(layer(index + 1, changed, emit === undefined ? context : extendContext(context, { emit })))
+        return open(onInnerEnd => layer(index + 1, changed, emit === undefined ? context : extendContext(context, { emit }), onInnerEnd))
       })
-      if (returned === null || typeof returned !== 'object' || !(Symbol.asyncIterator in returned)) throw new InvalidBehaviorError()
+      assertGenerator(returned)
       return returned
-    })
+    }, onEnd)
   }
   return (input, context) => layer(0, input, context)
+}
+
+function assertGenerator (returned: unknown): asserts returned is AsyncGenerator {
+  if (returned !== null && typeof returned === 'object' && Symbol.asyncIterator in returned) return
+  // What an async function throws must not end the process beside the error that says what is wrong.
+  Promise.resolve(returned).catch(() => {})
+  throw new InvalidBehaviorError()
 }

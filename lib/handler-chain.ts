@@ -11,11 +11,15 @@ export function chainOf ({ name, progress }: CommandDefinition, links: readonly 
     return link
   }
   const call = (index: number, input: unknown, context: HandlerContext): unknown => linkAt(index)(input, extendContext(context, {
-    next: async (changed = input): Promise<unknown> => await call(index + 1, changed, context)
+    next: async (changed = input): Promise<unknown> => {
+      context.signal.throwIfAborted()
+      return await call(index + 1, changed, context)
+    }
   }))
-  const stream = (index: number, input: unknown, context: HandlerContext): AsyncGenerator<unknown, unknown, void> => withInner(open => {
+  const stream = (index: number, input: unknown, context: HandlerContext, onEnd?: () => void): AsyncGenerator<unknown, unknown, void> => withInner(open => {
     const link = linkAt(index)
-    return streamOf(link, input, extendContext(context, { next: (changed = input) => open(stream(index + 1, changed, context)) }))
-  })
+    const next = (changed = input): AsyncGenerator<unknown, unknown, void> => open(onInnerEnd => stream(index + 1, changed, context, onInnerEnd))
+    return streamOf(link, input, extendContext(context, { next }))
+  }, onEnd)
   return (input, context) => progress === undefined ? call(0, input, context) : stream(0, input, context)
 }

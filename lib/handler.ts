@@ -94,37 +94,65 @@ export function discard (iterable: unknown): void {
   if (iterable instanceof Readable) iterable.on('error', () => {}).destroy()
 }
 
-/** Any handler as a generator: one that does not stream yields nothing and returns its value. */
-export async function * streamOf (handler: AnyHandler, input: unknown, context: HandlerContext): AsyncGenerator<unknown, unknown, void> {
-  let returned = handler(input, context)
-  let iterator = iteratorOf(returned)
-  if (iterator === undefined) {
-    returned = await returned
-    iterator = iteratorOf(returned)
-    if (iterator === undefined) return returned
-    if (context.signal.aborted) {
+/**
+ * Any handler as a generator: one that does not stream yields nothing and returns its value. A handler is not started, and what it
+ * returned is not read, when the stream has been aborted.
+ */
+export async function * streamOf (
+  handler: AnyHandler, input: unknown, context: HandlerContext, onEnd = (): void => {}
+): AsyncGenerator<unknown, unknown, void> {
+  // A publish has no signal: nothing aborts it.
+  const signal = context.signal as AbortSignal | undefined
+  try {
+    signal?.throwIfAborted()
+    let returned = handler(input, context)
+    let iterator = iteratorOf(returned)
+    if (iterator === undefined) {
+      returned = await returned
+      iterator = iteratorOf(returned)
+      if (iterator === undefined) return returned
+    }
+    if (signal?.aborted) {
       await iterator.return?.()
       discard(returned)
-      throw context.signal.reason
+      throw signal.reason
     }
+    const steps = iterator
+    return yield * { [Symbol.asyncIterator]: () => steps }
+  } finally {
+    onEnd()
   }
-  const steps = iterator
-  return yield * { [Symbol.asyncIterator]: () => steps }
 }
 
+type Inner = AsyncGenerator<unknown, unknown, void>
+
+/** Makes a generator inside of another one, and tells it what to call when it has ended by itself. */
+export type OpenInner = (make: (onEnd: () => void) => Inner) => Inner
+
 /** Runs a generator that opens others, and ends those which it leaves. */
-export async function * withInner (
-  run: (open: <T extends AsyncGenerator<unknown, unknown, void>>(inner: T) => T) => AsyncGenerator<unknown, unknown, void>
-): AsyncGenerator<unknown, unknown, void> {
-  const opened: Array<AsyncGenerator<unknown, unknown, void>> = []
+export async function * withInner (run: (open: OpenInner) => Inner, onEnd = (): void => {}): Inner {
+  // Those that have ended are forgotten, because a stream that lives for days may run its handler again and again.
+  const opened = new Set<Inner>()
   try {
-    return yield * run(inner => {
-      opened.push(inner)
+    return yield * run(make => {
+      const inner = make(() => { opened.delete(inner) })
+      opened.add(inner)
       return inner
     })
   } finally {
-    for (const inner of opened) await inner.return(undefined)
+    try {
+      await returnAll(opened)
+    } finally {
+      onEnd()
+    }
   }
+}
+
+// All are returned before one of them is waited for, and one that fails to end does not keep the others.
+async function returnAll (generators: Iterable<Inner>): Promise<void> {
+  const ends = await Promise.allSettled(Array.from(generators, generator => generator.return(undefined)))
+  const failed = ends.find(end => end.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }
 
 /** Runs a generator up to its first `yield`, which nobody gets: from then on its `finally` runs, also when it is never read. */
