@@ -136,10 +136,11 @@ export class HandlerRun {
       this.#onThrow(error)
       return
     }
+    // `catch`, because a hand-written step may throw when it is read.
     Promise.resolve(returned).then(step => {
       if (this.#ended) return
       if (step?.done !== false) this.#end()
       else this.#return(attempts - 1)
-    }, this.#onThrow)
+    }).catch(this.#onThrow)
   }
 }
