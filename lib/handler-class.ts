@@ -39,13 +39,24 @@ export function handlerFunctionOf (owner: string, handler: unknown): HandlerFunc
   throw new InvalidHandlerError(owner, handler === null ? 'null' : typeof handler)
 }
 
+/**
+ * Refuses a generator function where nobody reads what is yielded: an event handler of this kind would never run.
+ * @throws MEDIATOR_ERR_INVALID_HANDLER
+ */
+export function assertNoGenerator (owner: string, handler: unknown): void {
+  const handle: unknown = isClass(handler) ? handler.prototype.handle : handler
+  if (/GeneratorFunction\]$/.test(Object.prototype.toString.call(handle))) {
+    throw new InvalidHandlerError(owner, 'a generator, whose yields nobody would read: write an event handler as a function')
+  }
+}
+
 /** What a handler is called in a log. */
 export function handlerName (handler: unknown): string {
   if (typeof handler === 'function') return handler.name === '' ? 'anonymous' : handler.name
   return String(handler)
 }
 
-function isClass (handler: unknown): handler is new () => object {
+function isClass (handler: unknown): handler is { new (): object, readonly prototype: { readonly handle?: unknown } } {
   if (typeof handler !== 'function') return false
   return typeof handler.prototype?.handle === 'function' || /^class\b/.test(Function.prototype.toString.call(handler))
 }

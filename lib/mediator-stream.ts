@@ -6,7 +6,6 @@ import type { EventGroup, GroupOptions } from './event-group.js'
 import { createStreamId } from './frame-id.js'
 import type { AnyHandler, HandlerContext } from './handler.js'
 import { HandlerRun } from './handler-run.js'
-import type { HandlerObserver } from './handler-run.js'
 import { LazyPromise } from './lazy-promise.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
@@ -88,7 +87,7 @@ type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: 
  * A command that runs: an async iterable of its progress, to be read once. Nothing starts before the first read.
  * Leaving the loop ends the handler.
  */
-export class MediatorStream<D extends CommandDefinition> implements AsyncIterable<ProgressOf<D>>, HandlerObserver {
+export class MediatorStream<D extends CommandDefinition> implements AsyncIterable<ProgressOf<D>> {
   readonly streamId = createStreamId()
   readonly definition: D
   readonly #call: HandlerCall

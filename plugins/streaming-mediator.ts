@@ -8,7 +8,7 @@ import { parseOptions } from '../lib/options.js'
 import { assertScopeOption } from '../lib/scope.js'
 import type { Scope } from '../lib/scope.js'
 import { StreamingMediator } from '../lib/streaming-mediator.js'
-import type { MediatorOptions } from '../lib/streaming-mediator.js'
+import type { MediatorOptions } from '../lib/mediator-options.js'
 import { commandOf, openReplies, routeDefaults } from '../routes/command-route.js'
 import { OpenReplies } from '../routes/open-replies.js'
 

@@ -38,7 +38,7 @@ t.test('no page names a code that does not exist', async t => {
 })
 
 t.test('options.md tells the defaults that the schemas hold', async t => {
-  const schemas = ['lib/streaming-mediator.ts', 'lib/event.ts', 'lib/memory-message-broker.ts', 'plugins/streaming-mediator.ts'].map(path => readFileSync(join(root, path), 'utf8')).join('\n')
+  const schemas = ['lib/mediator-options.ts', 'lib/event.ts', 'lib/memory-message-broker.ts', 'plugins/streaming-mediator.ts'].map(path => readFileSync(join(root, path), 'utf8')).join('\n')
   const defaults = Array.from(schemas.matchAll(/^ {2}(\w+): Type\.\w+\(\{.*\bdefault: ([\d_]+)/gm), ([, name, value]) => [name!, Number(value!.replaceAll('_', ''))] as const)
   t.ok(defaults.length >= 5, `${defaults.length} options in schemas`)
   const rows = rowsOf('docs/reference/options.md')

@@ -5,7 +5,7 @@ import { defineCommand, defineQuery } from '../../lib/definition.js'
 import { defineEvent } from '../../lib/event.js'
 import type { EventContext } from '../../lib/event.js'
 import { StreamingMediator } from '../../lib/streaming-mediator.js'
-import type { MediatorOptions } from '../../lib/streaming-mediator.js'
+import type { MediatorOptions } from '../../lib/mediator-options.js'
 import { createLog } from '../support/app.js'
 import { collect, createMediator, deferred, rejection, within } from './support.js'
 
@@ -77,6 +77,14 @@ t.test('handlers', async t => {
       t.equal(mediator.hasHandler(Add), false)
     })
   }
+
+  t.test('are no generators where they handle events: they would never run', async t => {
+    const { mediator } = createMediator(t)
+    const expected = { code: 'MEDIATOR_ERR_INVALID_HANDLER', message: /whose yields nobody would read/ }
+    t.throws(() => mediator.addEventHandler(Happened, async function * () { yield 1 }), expected)
+    t.throws(() => mediator.addEventHandler(Happened, function * () { yield 1 }), expected)
+    t.throws(() => mediator.addEventHandler(Happened, class { async * handle () { yield 1 } }), expected)
+  })
 
   t.test('are of definitions that the project made', async t => {
     const { mediator } = createMediator(t)
