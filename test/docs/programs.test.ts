@@ -12,9 +12,9 @@ const hasCurl = await run('curl', ['--version']).then(() => true, () => false)
 const programs = pages.filter(({ blocks }) => blocks.some(({ mark }) => mark === 'run'))
 
 t.test('finds the programs of the README and of the guides', async t => {
-  t.same(programs.map(({ path }) => path), [
-    'README.md', ...['behaviors', 'chains-and-fallbacks', 'dependency-injection', 'events', 'getting-started'].map(name => `docs/guides/${name}.md`)
-  ])
+  const guides = pages.map(({ path }) => path).filter(path => /^docs\/(?:guides\/|coming-from-)/.test(path))
+  t.ok(guides.length > 5)
+  t.same(programs.map(({ path }) => path), ['README.md', ...guides], 'every guide has one')
   t.equal(programs[0]!.blocks.filter(({ language }) => language === 'ts').length, 1)
 })
 
