@@ -32,6 +32,8 @@ export interface DispatcherOptions {
   readonly broker?: { readonly broker: MessageBroker, readonly options: ResolvedEventHandlerOptions } | undefined
   /** The `source` of the envelopes. */
   readonly eventSource?: string
+  /** Told of each event when it has been emitted. */
+  readonly onEmit?: ((event: EmittedEvent) => void) | undefined
   /** The mediator as a run's handler sees it. */
   readonly callsOf: (run: EventRun) => MediatorCalls
 }
@@ -46,6 +48,7 @@ export class EventDispatcher {
   readonly #log: Logger
   readonly #publishing: EventRegistration | undefined
   readonly #eventSource: string
+  readonly #onEmit: ((event: EmittedEvent) => void) | undefined
   readonly #abort = new AbortController()
   readonly #running = new Set<EventRun>()
   readonly #lentLanes = new Set<PQueue>()
@@ -53,12 +56,13 @@ export class EventDispatcher {
   #started = 0
   #dropped = 0
 
-  constructor ({ concurrency, maxEventDepth, log, broker, eventSource = '/', callsOf }: DispatcherOptions) {
+  constructor ({ concurrency, maxEventDepth, log, broker, eventSource = '/', onEmit, callsOf }: DispatcherOptions) {
     this.lane = new PQueue({ concurrency })
     this.maxEventDepth = maxEventDepth
     this.#callsOf = callsOf
     this.#log = log
     this.#eventSource = eventSource
+    this.#onEmit = onEmit
     this.#publishing = broker === undefined ? undefined : publishingTo(broker.broker, broker.options)
     // Each attempt with a timeout or with retries listens to it: a permit bounds them, not a number of listeners.
     setMaxListeners(0, this.#abort.signal)
@@ -81,24 +85,9 @@ export class EventDispatcher {
    */
   eventOf (definition: EventDefinition, payload: unknown, streamId: string | undefined): EmittedEvent {
     const { name, topic } = definition
-    if (topic === undefined) return { name, payload }
-    if (this.#publishing === undefined) throw new BrokerMissingError(name, topic)
-    return {
-      name,
-      payload,
-      // It stays the same over all attempts to publish it.
-      envelope: Object.freeze<MessageEnvelope>({
-        specversion: '1.0',
-        id: randomUUID(),
-        source: this.#eventSource,
-        type: name,
-        time: new Date().toISOString(),
-        datacontenttype: 'application/json',
-        topic,
-        ...(streamId !== undefined && { streamid: streamId }),
-        data: plainPayload(definition, payload)
-      })
-    }
+    const event = topic === undefined ? { name, payload } : { name, payload, envelope: this.#envelopeOf(definition, topic, payload, streamId) }
+    this.#onEmit?.(event)
+    return event
   }
 
   dispatch (event: EmittedEvent, depth: number, group: EventGroup): void {
@@ -148,6 +137,22 @@ export class EventDispatcher {
     for (const run of this.#running) run.settle({ error: this.#abort.signal.reason })
     clearInterval(this.#stuckTimer)
     return { running, dropped: this.#dropped }
+  }
+
+  #envelopeOf (definition: EventDefinition, topic: string, payload: unknown, streamId: string | undefined): MessageEnvelope {
+    if (this.#publishing === undefined) throw new BrokerMissingError(definition.name, topic)
+    // It stays the same over all attempts to publish it.
+    return Object.freeze<MessageEnvelope>({
+      specversion: '1.0',
+      id: randomUUID(),
+      source: this.#eventSource,
+      type: definition.name,
+      time: new Date().toISOString(),
+      datacontenttype: 'application/json',
+      topic,
+      ...(streamId !== undefined && { streamid: streamId }),
+      data: plainPayload(definition, payload)
+    })
   }
 
   // Not async: one promise for each event, that of the run, is what half a million a second can bear.

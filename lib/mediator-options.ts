@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import type { EventHandlerOptions } from './event.js'
+import type { EmittedEvent, EventHandlerOptions } from './event.js'
 import type { Logger } from './logger.js'
 import type { EventDelivery } from './mediator-stream.js'
 import type { MessageBroker } from './message-broker.js'
@@ -27,6 +27,9 @@ export const handlerOptionsSchema = Type.Partial(Type.Object(deliverySchema))
 /** Options of a command's handler. Unknown keys are refused. */
 export type HandlerOptions = Partial<EventDelivery>
 
+/** The option by which the test kit is told of each event when it has been emitted. */
+export const onEmit = Symbol('fastify-streaming-mediator.on-emit')
+
 /** Options of {@link StreamingMediator}. Unknown keys are refused. */
 export interface MediatorOptions extends Partial<EventDelivery> {
   /** How many event handlers run at once, over all streams; 1 is strictly in the order of the emits. @default 10 */
@@ -47,4 +50,6 @@ export interface MediatorOptions extends Partial<EventDelivery> {
   readonly closeGraceMs?: number
   /** @default pino at `warn`, to stderr */
   readonly logger?: Logger
+  /** @internal */
+  readonly [onEmit]?: (event: EmittedEvent) => void
 }

@@ -10,7 +10,7 @@ import { chainOf } from './handler-chain.js'
 import { assertNoGenerator, handlerFunctionOf, handlerName } from './handler-class.js'
 import { createDefaultLogger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
-import { handlerOptionsSchema, mediatorOptionsSchema } from './mediator-options.js'
+import { handlerOptionsSchema, mediatorOptionsSchema, onEmit } from './mediator-options.js'
 import type { HandlerOptions, MediatorOptions } from './mediator-options.js'
 import type { CallOptions, EventDelivery, MediatorStream, StreamOptions } from './mediator-stream.js'
 import { parseOptions } from './options.js'
@@ -39,7 +39,7 @@ export class StreamingMediator implements MediatorCalls {
     const policy = resolveEventHandlerOptions('messageBroker', brokerPolicy)
     const log = logger ?? createDefaultLogger()
     const broker = messageBroker === undefined ? undefined : { broker: messageBroker, options: policy }
-    this.#calls = new CallRunner({ ...rest, concurrency, eventOrder, log, broker, createScope: scope })
+    this.#calls = new CallRunner({ ...rest, concurrency, eventOrder, log, broker, createScope: scope, onEmit: given[onEmit] })
     this.#startup = new Startup(log, () => {
       const [defined] = definedTopics()
       if (broker === undefined && defined !== undefined) throw new BrokerMissingError(defined[1], defined[0])
