@@ -3,6 +3,8 @@ import { dirname, join, normalize } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
+// What users import. Nothing else re-exports.
+const entries = ['index.ts', 'lib/testing/index.ts']
 const folders = ['lib', 'routes', 'plugins']
 const files = folders.flatMap(folder => readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter(name => name.endsWith('.ts')).map(name => normalize(`${folder}/${name}`)))
@@ -47,18 +49,33 @@ t.test('routes do not wire and plugins do not translate', async t => {
   }
 })
 
-t.test('only index.ts re-exports', async t => {
-  for (const file of files) t.strictSame(importsOf(file).filter(({ reexport }) => reexport), [], file)
+t.test('each entry has an export of the package, and each export an entry', async t => {
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Record<string, string | { default: string }> }
+  const targets = Object.values(exports).flatMap(target => typeof target === 'string' ? [] : [target.default])
+  t.strictSame(targets.sort(), entries.map(entry => `./dist/${entry.replace(/\.ts$/, '.js')}`).sort())
 })
 
-t.test('index.ts reaches every file, so that coverage counts each', async t => {
+t.test('only the entries re-export, and nothing imports one', async t => {
+  for (const file of files) {
+    const imports = importsOf(file)
+    t.strictSame(imports.filter(({ reexport, from }) => (reexport && !entries.includes(file)) || entries.includes(from)), [], file)
+  }
+})
+
+t.test('what an app loads does not load the test kit', async t => {
+  for (const file of files.filter(file => !file.startsWith('lib/testing/'))) {
+    t.strictSame(importsOf(file).filter(({ from }) => from.startsWith('lib/testing/')), [], file)
+  }
+})
+
+t.test('the entries reach every file, so that coverage counts each', async t => {
   const reached = new Set<string>()
   const visit = (file: string): void => {
     if (reached.has(file)) return
     reached.add(file)
     importsOf(file).filter(({ from }) => files.includes(from)).forEach(({ from }) => visit(from))
   }
-  visit('index.ts')
+  entries.forEach(visit)
   t.strictSame(files.filter(file => !reached.has(file)), [])
 })
 

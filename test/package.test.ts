@@ -13,6 +13,7 @@ import Fastify from 'fastify'
 import { Type } from '@sinclair/typebox'
 import streamingMediator, { commandRoute, commandRoutes, defineCommand, defineEvent, StreamingMediator } from 'fastify-streaming-mediator'
 import type { Handler } from 'fastify-streaming-mediator'
+import { readFrames, runHandler } from 'fastify-streaming-mediator/testing'
 
 const Count = defineCommand({
   name: 'count',
@@ -39,7 +40,10 @@ const response = await app.inject({ method: 'POST', url: '/count', payload: { to
 const mediator = new StreamingMediator()
 mediator.addHandler(Count, count)
 const { total }: { total: number } = await mediator.send(Count, { to: 3 })
-console.log(response.body.split('\\n').filter(line => line.startsWith('event')).join(' '), total)
+const run = await runHandler(Count, count, { to: 1 })
+const progress: ReadonlyArray<{ n: number }> = run.progress
+console.log(readFrames(response).map(({ event }) => event).join(' '), total)
+console.log(progress, run.result, run.events)
 await app.close()
 `
 
@@ -49,9 +53,9 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { env })
   const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
   const names: string[] = packed.files.map(({ path }: { path: string }) => path)
-  const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.(?:md|svg|png)|dist\/(?:index|(?:lib|routes|plugins)\/[a-z-]+)\.(?:js|d\.ts))$/.test(name))
+  const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.(?:md|svg|png)|dist\/(?:index|(?:lib|routes|plugins)\/(?:[a-z]+\/)?[a-z-]+)\.(?:js|d\.ts))$/.test(name))
   t.strictSame(extra, [], 'nothing else is in the tarball')
-  for (const name of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) t.ok(names.includes(name), name)
+  for (const name of ['dist/index.js', 'dist/index.d.ts', 'dist/lib/testing/index.js', 'dist/lib/testing/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) t.ok(names.includes(name), name)
 
   const { devDependencies } = JSON.parse(JSON.stringify((await import('../package.json', { with: { type: 'json' } })).default))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
@@ -63,5 +67,6 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename),
     ...['fastify', '@sinclair/typebox', 'typescript', '@types/node'].map(dependency)], { cwd: folder, env })
   await run('npx', ['tsc'], { cwd: folder, env }).catch(error => t.fail(error.stdout))
-  t.equal((await run('node', ['app.js'], { cwd: folder, env })).stdout, 'event: start event: progress event: progress event: complete 3\n')
+  t.equal((await run('node', ['app.js'], { cwd: folder, env })).stdout, 'start progress progress complete 3\n' +
+    "[ { n: 1 } ] { total: 1 } [ { name: 'counted', payload: { n: 1 } } ]\n")
 })
