@@ -5,7 +5,8 @@ import { EventSource as PolyfilledEventSource } from 'eventsource'
 import { EventSource as UndiciEventSource } from 'undici'
 import { commandRoute } from '../index.js'
 import { Count, Watch, createApp, deferred, listen } from './support/app.js'
-import { namesOf, parseFrames } from './support/frames.js'
+import { readFrames } from '../lib/testing/index.js'
+import { namesOf } from './support/frames.js'
 
 const run = promisify(execFile)
 
@@ -34,7 +35,7 @@ t.test('curl -N prints the frames', { skip: curlMissing }, async t => {
   const { port } = await createServer(t)
   const { stdout } = await run('curl', ['-sN', '-X', 'POST', `http://127.0.0.1:${port}/count`,
     '-H', 'content-type: application/json', '-d', '{"to":2}'])
-  t.strictSame(namesOf(parseFrames(stdout)), ['start', 'progress', 'progress', 'complete'])
+  t.strictSame(namesOf(readFrames(stdout)), ['start', 'progress', 'progress', 'complete'])
 })
 
 for (const [name, EventSource] of [['the eventsource package', PolyfilledEventSource], ['undici', UndiciEventSource]] as const) {

@@ -3,7 +3,8 @@ import { readFile, readdir } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { EventSource } from 'eventsource'
-import { namesOf, parseFrames } from '../support/frames.js'
+import { readFrames } from '../../lib/testing/index.js'
+import { namesOf } from '../support/frames.js'
 import { RunningApp, exampleFiles } from './running-app.js'
 
 t.test('streams one progress a file, in the order of the ids, and the totals', async t => {
@@ -51,7 +52,7 @@ t.test('takes the same input by GET, for EventSource', async t => {
   t.match(totals, { operation: 'validate', processed: 2, valid: 2, invalid: 0 })
 
   const one = await fetch(`${app.url}/commands/process-files?fileIds=empty`)
-  t.same(namesOf(parseFrames(await one.text())), ['start', 'progress', 'complete'], 'one id is a list of one')
+  t.same(namesOf(readFrames(await one.text())), ['start', 'progress', 'complete'], 'one id is a list of one')
 })
 
 t.test('does not run a command again when EventSource reconnects', async t => {
@@ -65,7 +66,7 @@ t.test('does not run a command again when EventSource reconnects', async t => {
 t.test('speaks the framing of python-cqrs at /process-files', async t => {
   const app = await new RunningApp().start(t)
   const response = await app.post('/process-files', { fileIds: ['orders.csv'] })
-  const frames = parseFrames(await response.text())
+  const frames = readFrames(await response.text())
   t.same(namesOf(frames), [undefined, undefined, undefined])
   t.match(frames.map(({ data }) => data), [
     { type: 'start', command: 'process-files' },

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import t from 'tap'
 import type { JournalEntry } from '../../example-app/journal.js'
-import { namesOf, parseFrames } from '../support/frames.js'
-import type { Frame } from '../support/frames.js'
+import { readFrames } from '../../lib/testing/index.js'
+import type { Frame } from '../../lib/testing/index.js'
+import { namesOf } from '../support/frames.js'
 import { RawClient } from '../support/raw-client.js'
 import { RunningApp } from './running-app.js'
 
@@ -44,7 +45,7 @@ async function timedRun (app: RunningApp, customer: string): Promise<{ frames: F
     if (chunk.includes('event: progress')) lastProgressAt = performance.now()
     if (chunk.includes('event: complete')) completeAt = performance.now()
   }
-  return { frames: parseFrames(text), lastProgressMs: lastProgressAt - requestedAt, completeMs: completeAt - requestedAt, completeAt }
+  return { frames: readFrames(text), lastProgressMs: lastProgressAt - requestedAt, completeMs: completeAt - requestedAt, completeAt }
 }
 
 t.test('handles four events an order beside the orders, three at a time, and waits only for those of the last one', async t => {

@@ -5,8 +5,8 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../example-app/app.js'
-import { parseFrames } from '../support/frames.js'
-import type { Frame } from '../support/frames.js'
+import { readFrames } from '../../lib/testing/index.js'
+import type { Frame } from '../../lib/testing/index.js'
 
 /** The files that the example app comes with. */
 export const exampleFiles = fileURLToPath(new URL('../../example-app/files/', import.meta.url))
@@ -55,6 +55,6 @@ export class RunningApp {
 
   /** The frames of a command that is posted. */
   async run (input: unknown, command = 'process-files'): Promise<Frame[]> {
-    return parseFrames(await (await this.post(`/commands/${command}`, input)).text())
+    return readFrames(await (await this.post(`/commands/${command}`, input)).text())
   }
 }

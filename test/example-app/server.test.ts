@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
 import { childEnvironment } from '../support/child-environment.js'
-import { namesOf, parseFrames } from '../support/frames.js'
+import { readFrames } from '../../lib/testing/index.js'
+import { namesOf } from '../support/frames.js'
 
 const cwd = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -30,12 +31,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const [line, ordersLine] = Array.from(output().matchAll(/^curl .*$/gm), ([text]) => text) as [string, string]
     t.match(line, /^curl -N -X POST http:\/\/127\.0\.0\.1:\d+\/commands\/process-files -H 'content-type: application\/json' -d '\{"fileIds":\[.+\]\}'$/)
     const { stdout } = await promisify(execFile)('sh', ['-c', line])
-    const names = namesOf(parseFrames(stdout))
+    const names = namesOf(readFrames(stdout))
     t.equal(names[0], 'start')
     t.equal(names.at(-1), 'complete')
     t.equal(names.length, JSON.parse(/-d '(.*)'$/.exec(line)![1]!).fileIds.length + 2)
     const orders = await promisify(execFile)('sh', ['-c', ordersLine])
-    t.same(namesOf(parseFrames(orders.stdout)), ['start', ...Array(5).fill('progress'), 'complete'])
+    t.same(namesOf(readFrames(orders.stdout)), ['start', ...Array(5).fill('progress'), 'complete'])
     const page = /^Open (\S+)/m.exec(output())![1]!
     t.equal((await fetch(page)).status, 200)
 

@@ -5,7 +5,8 @@ import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
 import { commandRoute, commandRoutes, defineCommand, defineEvent, defineQuery } from '../../index.js'
 import { Add, Count, Watch, createApp, deferred, listen } from '../support/app.js'
-import { namesOf, parseFrames } from '../support/frames.js'
+import { readFrames } from '../../lib/testing/index.js'
+import { namesOf } from '../support/frames.js'
 import { RawClient } from '../support/raw-client.js'
 
 const json = { 'content-type': 'application/json' }
@@ -34,7 +35,7 @@ t.test('streams start, progress and complete with the headers of the protocol', 
     'x-content-type-options': 'nosniff',
     vary: 'Accept'
   })
-  const frames = parseFrames(response.body)
+  const frames = readFrames(response.body)
   const { streamId } = frames[0]!.data
   t.match(streamId, /^[A-Za-z0-9_-]{22}$/)
   t.strictSame(frames, [
@@ -107,7 +108,7 @@ t.test('takes the input of a GET route from the query string', async t => {
   const { app, started } = await createCounter(t)
   app.route(commandRoute(Count, { url: '/count', method: 'GET' }))
   const response = await app.inject('/count?to=1&label=2')
-  t.strictSame(namesOf(parseFrames(response.body)), ['start', 'progress', 'complete'])
+  t.strictSame(namesOf(readFrames(response.body)), ['start', 'progress', 'complete'])
   t.strictSame(started, [{ to: 1, label: '2' }])
   for (const [query, field] of [['', 'to'], ['to=0x1', 'to'], ['to=1&to=2', 'to'], ['to=1&x=1', 'x'], ['to=1&__proto__=1', '__proto__']]) {
     const refused = await app.inject(`/count?${query}`)
@@ -126,7 +127,7 @@ t.test('keeps the parameters of the protocol out of the input', async t => {
   })
   app.route(commandRoute(Watch, { url: '/watch', method: 'GET' }))
   const response = await app.inject(`/watch?to=1&lastEventId=${seenId}`)
-  t.strictSame(parseFrames(response.body)[1], { event: 'tock', id: parseFrames(response.body)[1]!.id, data: { after: 7 } })
+  t.strictSame(readFrames(response.body)[1], { event: 'tock', id: readFrames(response.body)[1]!.id, data: { after: 7 } })
   t.strictSame(started, [{ to: 1 }])
   t.equal((await app.inject('/watch?to=1&idempotencyKey=abc')).json().code, 'MEDIATOR_ERR_IDEMPOTENCY_UNSUPPORTED')
   t.equal((await app.inject('/watch?to=1&lastEventId=abc')).json().code, 'MEDIATOR_ERR_MALFORMED_EVENT_ID')
@@ -206,7 +207,7 @@ t.test('answers JSON to anything where a definition has no progress', async t =>
   app.route(commandRoute(Add, { url: '/add' }))
   t.equal((await app.inject({ method: 'POST', url: '/add', payload: { a: 1, b: 2 } })).body, '3')
   const streamed = await app.inject({ method: 'POST', url: '/add', payload: { a: 1, b: 2 }, headers: { accept: 'text/event-stream' } })
-  t.strictSame(namesOf(parseFrames(streamed.body)), ['start', 'complete'])
+  t.strictSame(namesOf(readFrames(streamed.body)), ['start', 'complete'])
 })
 
 t.test('adds to the Vary header of a hook instead of replacing it', async t => {
@@ -233,7 +234,7 @@ t.test('makes the input by map, from any part of the request, and checks it', as
     url: '/wrong', method: 'GET', schema: { querystring: Type.Object({ n: Type.Integer() }) }, map: ({ query }) => ({ to: -query.n, label: 'x', extra: 1 })
   }))
   const response = await app.inject({ method: 'POST', url: '/count/1', payload: { label: 'x' } })
-  t.strictSame(namesOf(parseFrames(response.body)), ['start', 'progress', 'complete'])
+  t.strictSame(namesOf(readFrames(response.body)), ['start', 'progress', 'complete'])
   t.strictSame(started, [{ to: 1, label: 'x' }])
   t.equal((await app.inject({ method: 'POST', url: '/count/x', payload: { label: 'x' } })).json().errors[0].field, 'to')
   t.equal((await app.inject({ method: 'POST', url: '/count/1', payload: '{"label":"x"}', headers: { 'content-type': 'text/plain' } })).statusCode, 415)
@@ -323,7 +324,7 @@ t.test('fails a stream whose output does not match, and tells only the log why',
   }
   t.equal(logs.filter(line => /must be integer|must be object/.test((line['err'] as { message?: string } | undefined)?.message ?? '')).length, 4)
   const late = await post({ progress: { n: 1 }, result: { total: 'x' } })
-  t.strictSame(namesOf(parseFrames(late.body)), ['start', 'progress', 'failed'])
+  t.strictSame(namesOf(readFrames(late.body)), ['start', 'progress', 'failed'])
 })
 
 t.test('tells of another stream\'s abort as a failure of this one', async t => {
@@ -340,7 +341,7 @@ t.test('tells of another stream\'s abort as a failure of this one', async t => {
     return { total: 1 }
   })
   app.route(commandRoute(Count, { url: '/count' }))
-  const frames = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
+  const frames = readFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
   t.match(frames.at(-1), { event: 'failed', data: { status: 500, code: 'MEDIATOR_ERR_STREAM_ABORTED' } })
   for (const accept of ['text/event-stream', 'application/json']) {
     const early = await app.inject({ method: 'POST', url: '/count', payload: { to: 2 }, headers: { accept } })
@@ -356,13 +357,13 @@ t.test('renames events and wraps them in envelopes', async t => {
     return { total: to }
   })
   app.route(commandRoute(Count, { url: '/count', framing: 'envelope', eventNames: { failed: 'error', progress: 'step' } }))
-  const good = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
+  const good = readFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
   t.match(good.map(({ event, data }) => ({ event, data })), [
     { event: undefined, data: { type: 'start', command: 'count' } },
     { event: undefined, data: { type: 'step', data: { n: 1 } } },
     { event: undefined, data: { type: 'complete', total: 1 } }
   ])
-  const failed = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 0 } })).body).at(-1)
+  const failed = readFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 0 } })).body).at(-1)
   t.match(failed, { data: { type: 'error', status: 422, message: 'No' } })
 })
 
@@ -384,7 +385,7 @@ t.test('sends no frame for a yielded undefined, and handles its events', async t
     return { total: to }
   })
   app.route(commandRoute(Count, { url: '/count' }))
-  const frames = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 3 } })).body)
+  const frames = readFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 3 } })).body)
   t.match(frames.map(({ event, data }) => [event, data]), [['start', {}], ['progress', { n: 2 }], ['complete', { total: 3 }]])
   t.strictSame(frames.map(({ id }) => id.split('.')[1]), ['1', '2', '3'], 'it takes no number either')
   t.strictSame(packed, [0, 1, 2, 3, 4])
@@ -422,7 +423,7 @@ t.test('works below prefixes, with hooks, in encapsulated contexts and as a quer
   }, { prefix: '/v1' })
   t.equal((await app.inject('/v1/watch?to=1')).statusCode, 401)
   const response = await app.inject({ url: '/v1/watch?to=2', headers: { 'x-user': 'a' } })
-  t.strictSame(namesOf(parseFrames(response.body)), ['start', 'tick', 'tick', 'complete'])
+  t.strictSame(namesOf(readFrames(response.body)), ['start', 'tick', 'tick', 'complete'])
 })
 
 t.test('serializes other answers of the route by the schema that the user gave', async t => {

@@ -7,7 +7,8 @@ import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
 import streamingMediator, { commandRoute, defineCommand, defineEvent } from '../../index.js'
 import { Count, createApp, createLog, deferred, listen } from '../support/app.js'
-import { namesOf, parseFrames } from '../support/frames.js'
+import { readFrames } from '../../lib/testing/index.js'
+import { namesOf } from '../support/frames.js'
 import { RawClient } from '../support/raw-client.js'
 
 const Counted = defineEvent({ name: 'counted', payload: Type.Object({ n: Type.Integer() }) })
@@ -50,11 +51,11 @@ t.test('writes what is ready in one turn of the event loop at once, and a lone f
   client.request('POST', '/count', post)
   await client.until('"n":3')
   t.equal(writes.length, 1, 'start and three frames')
-  t.strictSame(namesOf(parseFrames(writes[0]!)), ['start', 'progress', 'progress', 'progress'])
+  t.strictSame(namesOf(readFrames(writes[0]!)), ['start', 'progress', 'progress', 'progress'])
   gate.resolve()
   await turn()
   t.equal(writes.length, 2)
-  t.strictSame(parseFrames(writes[1]!)[0]!.data, { n: 4 })
+  t.strictSame(readFrames(writes[1]!)[0]!.data, { n: 4 })
   await client.until('event: complete')
   client.socket.destroy()
 })
@@ -131,7 +132,7 @@ t.test('goes on where it was when a slow reader reads again', async t => {
     body += chunk
     if (++chunks % 50 === 0) await sleep(5)
   }
-  const frames = parseFrames(body)
+  const frames = readFrames(body)
   t.equal(frames.length, 2_002)
   t.ok(frames.every(({ id }, index) => id.split('.')[1] === String(index + 1)), 'numbered without gaps')
 })
@@ -175,7 +176,7 @@ t.test('commits after commitAfterMs without a yield, and tells a later failure i
   gate.resolve()
   await client.until('event: failed')
   await client.until('0\r\n\r\n')
-  const failed = parseFrames(client.body).at(-1)!
+  const failed = readFrames(client.body).at(-1)!
   t.match(failed, { event: 'failed', id: /\.2\.end$/, data: { status: 410, detail: 'Gone', code: 'GONE', retryable: false } })
   t.equal(failed.data.instance, failed.id.split('.')[0])
   t.match(logs.filter(ours), [{ level: 30, reason: 'failed', err: { message: 'Gone' } }])
@@ -201,7 +202,7 @@ t.test('logs a failure of the server as an error and hides it from the client', 
   app.route(commandRoute(Count, { url: '/count' }))
   const { body } = await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })
   t.notMatch(body, /secret/)
-  const failed = parseFrames(body).at(-1)!
+  const failed = readFrames(body).at(-1)!
   t.match(logs.filter(ours), [{ level: 50, streamId: failed.data.instance, err: { message: 'secret' } }])
 })
 
@@ -257,7 +258,7 @@ t.test('tells of a failing event handler when its siblings have settled', async 
   })
   app.route(commandRoute(Count, { url: '/count' }))
   const { body } = await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })
-  t.match(parseFrames(body).at(-1), { event: 'failed', data: { status: 500, code: 'MEDIATOR_ERR_EVENT_HANDLER_FAILED' } })
+  t.match(readFrames(body).at(-1), { event: 'failed', data: { status: 500, code: 'MEDIATOR_ERR_EVENT_HANDLER_FAILED' } })
   t.equal(settled, 3)
 })
 
@@ -378,7 +379,7 @@ t.test('sends a comment when nothing else was sent for heartbeatMs', async t => 
   await lines.until('\r\n1\r\n\n\r\n')
   gate.resolve()
   await client.until('event: complete')
-  t.strictSame(namesOf(parseFrames(client.body)), ['start', 'progress', 'complete'])
+  t.strictSame(namesOf(readFrames(client.body)), ['start', 'progress', 'complete'])
   client.socket.destroy()
   lines.socket.destroy()
 })
@@ -422,7 +423,7 @@ t.test('keeps the meaning of a stream when an onSend hook pipes it through anoth
   client.socket.destroy()
   t.match(await ended.promise, { reason: 'client-closed' })
   const { body } = await app.inject({ method: 'POST', url: '/count', payload: { to: 500 } })
-  t.equal(parseFrames(body).length, 502)
+  t.equal(readFrames(body).length, 502)
 })
 
 t.test('lets an onSend hook read the payload whole', async t => {
@@ -499,7 +500,7 @@ t.test('streams over HTTP/2, and ends the work when a stream of the session is c
   }
   let body = ''
   for await (const chunk of request(1)) body += chunk
-  t.strictSame(namesOf(parseFrames(body)), ['start', 'progress', 'complete'])
+  t.strictSame(namesOf(readFrames(body)), ['start', 'progress', 'complete'])
   const cancelled = request(2)
   await once(cancelled, 'data')
   cancelled.close()
@@ -543,7 +544,7 @@ t.test('ends open streams when the app closes, and returns although their reader
   t.ok(performance.now() - startedAt < 4_000, `${(performance.now() - startedAt).toFixed(0)} ms`)
   for (const client of [idle, ignoring]) {
     await client.closed()
-    t.match(parseFrames(client.body).at(-1), { event: 'failed', data: { status: 503, code: 'MEDIATOR_ERR_SHUTTING_DOWN', retryable: true } })
+    t.match(readFrames(client.body).at(-1), { event: 'failed', data: { status: 503, code: 'MEDIATOR_ERR_SHUTTING_DOWN', retryable: true } })
   }
   t.match(await (await result).json(), { status: 503, code: 'MEDIATOR_ERR_SHUTTING_DOWN', retryable: true })
   unread.socket.destroy()
@@ -565,7 +566,7 @@ t.test('lets a stream that is about to end finish within closeGraceMs', async t 
   gate.resolve()
   await closed
   await client.closed()
-  t.strictSame(namesOf(parseFrames(client.body)), ['start', 'progress', 'complete'])
+  t.strictSame(namesOf(readFrames(client.body)), ['start', 'progress', 'complete'])
 })
 
 t.test('refuses a value whose text holds a line break, whatever let it through', async t => {
@@ -576,7 +577,7 @@ t.test('refuses a value whose text holds a line break, whatever let it through',
     yield 'a\n\nevent: complete\ndata: {}'
   })
   app.route(commandRoute(Raw, { url: '/raw' }))
-  const frames = parseFrames((await app.inject({ method: 'POST', url: '/raw', payload: {} })).body)
+  const frames = readFrames((await app.inject({ method: 'POST', url: '/raw', payload: {} })).body)
   t.strictSame(namesOf(frames), ['start', 'progress', 'failed'])
   t.match(frames.at(-1), { id: /\.3\.end$/, data: { code: 'MEDIATOR_ERR_INVALID_OUTPUT' } })
 })
@@ -590,6 +591,6 @@ t.test('keeps the values of a handler inside their frames', async t => {
     return { total: 1 }
   })
   app.route(commandRoute(Count, { url: '/count' }))
-  const frames = parseFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
+  const frames = readFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
   t.strictSame(frames.slice(1, -1).map(({ data }) => data.text), [...nasty, ...nasty.map(text => text.repeat(50))])
 })
