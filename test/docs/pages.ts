@@ -36,17 +36,20 @@ export function pageAt (path: string): Page {
 
 /**
  * Writes the `ts` blocks of a page as modules to a folder inside the repository, with the package's name replaced by its
- * `index.ts`. A block whose first line is `// name.ts` gets that name, so that other blocks of its page can import it.
+ * `index.ts` and that of the test kit with its own. A block whose first line is `// name.ts` gets that name, so that other blocks of its page can import it.
  */
 export async function writeModules (page: Page, folder: string): Promise<Map<Block, string>> {
   const own = join(folder, page.path.replaceAll(/[^a-z0-9]+/gi, '-'))
   await mkdir(own, { recursive: true })
-  const index = relative(own, join(root, 'index.js')).replaceAll('\\', '/')
+  const pathTo = (file: string): string => relative(own, join(root, file)).replaceAll('\\', '/')
   const files = new Map<Block, string>()
   for (const block of page.blocks.filter(({ language }) => language === 'ts')) {
     const file = join(own, /^\/\/ ([\w-]+\.ts)$/m.exec(block.text)?.[1] ?? `line-${block.line}.ts`)
     // A program that listens takes any free port and prints its address.
-    const source = block.text.replaceAll("'fastify-streaming-mediator'", `'${index}'`).replaceAll('port: 3000', 'port: 0')
+    const source = block.text
+      .replaceAll("'fastify-streaming-mediator'", `'${pathTo('index.js')}'`)
+      .replaceAll("'fastify-streaming-mediator/testing'", `'${pathTo('lib/testing/index.js')}'`)
+      .replaceAll('port: 3000', 'port: 0')
     await writeFile(file, source.includes('import ') ? source : `${source}\nexport {}\n`)
     files.set(block, file)
   }

@@ -8,11 +8,14 @@ import { pageAt, pages, root } from './pages.js'
 
 const { options: compilerOptions } = ts.parseJsonConfigFileContent(
   ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config, ts.sys, root)
-const program = ts.createProgram([join(root, 'index.ts')], compilerOptions)
+const [index, kit] = [join(root, 'index.ts'), join(root, 'lib/testing/index.ts')]
+const program = ts.createProgram([index, kit], compilerOptions)
 const checker = program.getTypeChecker()
-const exported = new Map(checker
-  .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(join(root, 'index.ts'))!)!)
+const exportsOf = (entry: string): Map<string, ts.Symbol> => new Map(checker
+  .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!)
   .map(symbol => [symbol.name, symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol]))
+const exported = exportsOf(index)
+const exportedByKit = exportsOf(kit)
 
 t.test('errors.md has a row for each error, with its status, and for no other', async t => {
   // Errors differ in what their constructors take, and none of them minds getting nothing.
@@ -63,11 +66,19 @@ t.test('options.md has a row for each option, and its default is the one of the 
 })
 
 t.test('api.md has a row for each export, and for no other', async t => {
-  const text = pageAt('docs/reference/api.md').text
-  const tables = text.split(/\n\n/).filter(part => part.includes('| export |'))
-  const documented = tables.flatMap(table => Array.from(table.matchAll(/^\| `(\w+)` \|/gm), ([, name]) => name!))
+  const [text, testing] = apiText()
   t.ok(exported.size > 20)
-  t.same(documented.sort(), [...exported.keys()].filter(name => name !== 'default').sort())
+  t.same(exportRowsOf(text), [...exported.keys()].filter(name => name !== 'default').sort())
+  t.ok(exportedByKit.size > 4)
+  t.same(exportRowsOf(testing), [...exportedByKit.keys()].sort())
+})
+
+t.test('api.md names the options, the members and the methods of the test kit', async t => {
+  const [, testing] = apiText()
+  for (const type of exportedByKit.keys()) {
+    if (exportedByKit.get(type)!.flags & ts.SymbolFlags.Function) continue
+    for (const { name } of membersOf(type, exportedByKit)) t.ok(testing.includes(`\`${name}\``) || testing.includes(`\`${name}(`), `${type}.${name}`)
+  }
 })
 
 t.test('api.md names the public members of the classes and of the context', async t => {
@@ -79,6 +90,19 @@ t.test('api.md names the public members of the classes and of the context', asyn
   }
 })
 
+/** The page, and its section on the test kit by itself. */
+function apiText (): [text: string, testing: string] {
+  const { text } = pageAt('docs/reference/api.md')
+  const testing = /^## Testing$[^]*?(?=^## |(?![^]))/m.exec(text)![0]
+  return [text.replace(testing, ''), testing]
+}
+
+/** The names in the tables of exports. */
+function exportRowsOf (text: string): string[] {
+  const tables = text.split(/\n\n/).filter(part => part.includes('| export |'))
+  return tables.flatMap(table => Array.from(table.matchAll(/^\| `(\w+)` \|/gm), ([, name]) => name!)).sort()
+}
+
 /** The cells of all rows of a page whose first cell is a name in code. */
 function rowsOf (path: string): string[][] {
   return Array.from(pageAt(path).text.matchAll(/^\| `(\w+)` \|.*\|$/gm), ([row, name]) =>
@@ -86,8 +110,8 @@ function rowsOf (path: string): string[][] {
 }
 
 /** The public members of an exported type that are declared in this repository, with their `@default`. */
-function membersOf (type: string): Array<{ name: string, doc: string }> {
-  const symbol = exported.get(type)
+function membersOf (type: string, exportedFrom = exported): Array<{ name: string, doc: string }> {
+  const symbol = exportedFrom.get(type)
   if (symbol === undefined) throw new Error(`${type} is not exported`)
   return checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol))
     .filter(member => /^\w+$/.test(member.name) && !member.name.startsWith('__'))
