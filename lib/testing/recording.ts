@@ -1,6 +1,7 @@
 import type { EmittedEvent } from '../event.js'
+import { onEmit } from '../mediator-options.js'
 import type { MessageBroker } from '../message-broker.js'
-import { StreamingMediator, onEmit } from '../streaming-mediator.js'
+import { StreamingMediator } from '../streaming-mediator.js'
 import type { Mapper } from '../streaming-mediator.js'
 import { recordingLogger } from './log-record.js'
 import type { LogRecord } from './log-record.js'

@@ -9,8 +9,9 @@ import { withBehaviors } from '../../lib/behavior.js'
 import { defineCommand } from '../../lib/definition.js'
 import { defineEvent } from '../../lib/event.js'
 import type { StreamingMediator } from '../../lib/streaming-mediator.js'
+import { readFrames } from '../../lib/testing/index.js'
 import { Add, Count, createApp } from '../support/app.js'
-import { namesOf, parseFrames } from '../support/frames.js'
+import { namesOf } from '../support/frames.js'
 import { collect, createMediator, deferred, leave, rejection, within } from './support.js'
 
 const unhandled: unknown[] = []
@@ -569,8 +570,8 @@ t.test('routes', async t => {
       return { total: 'wrong' }
     })
     app.route(commandRoute(Count, { url: '/count' }))
-    const { body } = await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })
-    const frames = parseFrames(body)
+    const response = await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })
+    const frames = readFrames(response)
     t.strictSame(namesOf(frames), ['start', 'progress', 'progress', 'failed'])
     t.strictSame(frames.slice(1, 3).map(({ data }) => data), [{ n: 0 }, { n: 1 }])
   })
