@@ -357,6 +357,38 @@ t.test('publish', async t => {
     t.match(logs, [{ msg: 'seen', event: 'happened' }])
     t.plan(3)
   })
+
+  t.test('lets the behavior call the mediator while that closes, and no longer than it is at work', async t => {
+    const { mediator } = createMediator(t, { closeGraceMs: 60_000 })
+    const [started, closing] = [deferred(), deferred()]
+    let calls: HandlerContext['mediator'] | undefined
+    mediator.addHandler(Call, input => input)
+    mediator.addBehavior(async function * ({ kind, context }, next) {
+      if (kind === 'stream') return yield * next()
+      calls = context.mediator
+      started.resolve()
+      await closing.promise
+      t.equal(await calls.send(Call, 'a'), 'a')
+    })
+    const published = mediator.publish(Happened, 1)
+    await started.promise
+    const closed = mediator.close()
+    closing.resolve()
+    await within(5_000, Promise.all([published, closed]))
+    t.match(await rejection(calls!.send(Call, 'b')), { code: 'MEDIATOR_ERR_SHUTTING_DOWN' })
+  })
+
+  t.test('logs a scope that cannot be disposed after it', async t => {
+    const scope = { resolve: () => 'resolved', dispose: () => { throw new Error('broken') } }
+    const { mediator, logs } = createMediator(t, { scope: () => scope })
+    mediator.addBehavior(async function * ({ context }, next) {
+      t.equal(context.scope.resolve('it'), 'resolved')
+      return yield * next()
+    })
+    await mediator.publish(Happened, 1)
+    await mediator.close()
+    t.match(logs, [{ err: { message: 'broken' } }])
+  })
 })
 
 t.test('a behavior that makes no async generator', async t => {
