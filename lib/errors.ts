@@ -10,12 +10,26 @@ export const MalformedEventIdError = createError<[]>('MEDIATOR_ERR_MALFORMED_EVE
 export const IdempotencyUnsupportedError = createError<[]>('MEDIATOR_ERR_IDEMPOTENCY_UNSUPPORTED',
   'This route keeps no log and cannot honour an idempotency key: send the request without one', 400)
 
+/** 403: the page of another site, or a browser ahead of its user, would have started a command. */
+export const CrossSiteError = createError<[string]>('MEDIATOR_ERR_CROSS_SITE',
+  'This route does not take a request that a browser made %s', 403)
+
 /** 406: the client accepts none of the media types that the route can answer with. */
 export const NotAcceptableError = createError<[string]>('MEDIATOR_ERR_NOT_ACCEPTABLE',
   'None of the accepted media types can be sent: accept one of %s', 406)
 
 /** 409: the stream was cancelled. */
 export const CancelledError = createError<[]>('MEDIATOR_ERR_CANCELLED', 'The stream was cancelled', 409)
+
+/** 429: the owner has as many streams open as one may have. */
+export const TooManyStreamsOfOwnerError = createError<[number]>('MEDIATOR_ERR_TOO_MANY_STREAMS_OF_OWNER',
+  'You have %d streams open, which is the limit: wait until one has ended', 429)
+
+/** 503: as many streams are open as the mediator takes. */
+export const TooManyStreamsError = createError<[]>('MEDIATOR_ERR_TOO_MANY_STREAMS', 'The server has as many streams open as it takes', 503)
+
+/** 504: the stream ran longer than `maxStreamMs`. */
+export const DeadlineError = createError<[]>('MEDIATOR_ERR_DEADLINE', 'The stream ran longer than it may', 504)
 
 /** 503: the mediator is closing; it takes no new work and ends what is open. */
 export const ShuttingDownError = createError<[]>('MEDIATOR_ERR_SHUTTING_DOWN', 'The server is shutting down', 503)
@@ -83,6 +97,10 @@ export const InvalidOutputError = createError<[string, string, string, ErrorOpti
 export const InvalidPayloadError = createError<[string, string, ErrorOptions?]>('MEDIATOR_ERR_INVALID_PAYLOAD',
   'Event "%s" was emitted with a bad payload: %s', 500)
 
+/** A value makes a frame that is longer than `maxFrameBytes`. */
+export const FrameTooLargeError = createError<[string, string, number]>('MEDIATOR_ERR_FRAME_TOO_LARGE',
+  'Command "%s" gave a %s whose frame is longer than %d bytes: send parts, or a link to it', 500)
+
 /** An event handler failed, and with it the stream or publish that the event belongs to. */
 export const EventHandlerFailedError = createError<[string, ErrorOptions]>('MEDIATOR_ERR_EVENT_HANDLER_FAILED',
   'An event handler of "%s" failed', 500)
@@ -106,7 +124,7 @@ export const EmitAfterEndError = createError<[string]>('MEDIATOR_ERR_EMIT_AFTER_
 const StreamAbortedBase = createError<[string, string, ErrorOptions]>('MEDIATOR_ERR_STREAM_ABORTED', 'The stream of command "%s" was aborted: %s', 500)
 
 /** Why a stream ended. */
-export type EndReason = 'completed' | 'failed' | 'client-closed' | 'cancelled' | 'shutdown'
+export type EndReason = 'completed' | 'failed' | 'client-closed' | 'cancelled' | 'deadline' | 'stalled' | 'shutdown'
 
 /** A stream was ended before its handler was done. Also the `reason` of its handler's `signal`. */
 export class StreamAbortedError extends StreamAbortedBase {

@@ -1,6 +1,6 @@
 import { serializersOf, isEventName } from './definition.js'
 import type { CommandDefinition, OutputSerializers } from './definition.js'
-import { InvalidOptionsError, InvalidOutputError } from './errors.js'
+import { FrameTooLargeError, InvalidOptionsError, InvalidOutputError } from './errors.js'
 import type { Problem } from './problem.js'
 
 /** How frames are written: server-sent events (WHATWG HTML §9.2) or one JSON object a line. */
@@ -70,18 +70,25 @@ export class FrameEncoder {
   readonly #single: boolean
   readonly #write: (name: string, id: string, json: string) => string
   readonly #envelope: boolean
+  readonly #maxFrameBytes: number
   #seq = 0
 
-  constructor (definition: CommandDefinition, streamId: string, format: FrameFormat, { framing, names }: FrameStyle) {
+  constructor (definition: CommandDefinition, streamId: string, format: FrameFormat, { framing, names }: FrameStyle, maxFrameBytes = Infinity) {
     this.#definition = definition
     this.#streamId = streamId
     this.#serializers = serializersOf(definition)
     this.#single = this.#serializers.progressNames.length === 0
     this.#names = names
+    this.#maxFrameBytes = maxFrameBytes
     // An envelope is for EventSource.onmessage; a line of NDJSON always has its type beside its data.
     this.#envelope = format === 'sse' && framing === 'envelope'
     this.#write = format === 'ndjson' ? writeLine : this.#envelope ? writeUnnamedEvent : writeEvent
     this.heartbeat = format === 'ndjson' ? '\n' : ':\n\n'
+  }
+
+  /** How many frames were written. */
+  get frames (): number {
+    return this.#seq
   }
 
   start (heartbeatMs?: number): string {
@@ -116,6 +123,16 @@ export class FrameEncoder {
   }
 
   failed (problem: Problem): string {
+    try {
+      return this.#failed(problem)
+    } catch {
+      // Whatever made it too long, the reader learns that the stream has failed.
+      const { type, title, status, instance, code, retryable } = problem
+      return this.#failed({ type, title, status, ...(instance !== undefined && { instance }), code: code.slice(0, 128), retryable })
+    }
+  }
+
+  #failed (problem: Problem): string {
     if (!this.#envelope) return this.#frame(this.#names.failed, JSON.stringify(problem), '.end')
     return this.#frameMembers(this.#names.failed, { ...problem, message: problem.detail ?? problem.title }, '.end')
   }
@@ -133,7 +150,13 @@ export class FrameEncoder {
     if (json.includes('\n') || json.includes('\r')) {
       throw new InvalidOutputError(this.#definition.name, name, 'its JSON text holds a line break')
     }
-    return this.#write(name, `${this.#streamId}.${++this.#seq}${end}`, json)
+    const frame = this.#write(name, `${this.#streamId}.${this.#seq + 1}${end}`, json)
+    // A character is at most three bytes long: most frames need not be measured.
+    if (frame.length * 3 > this.#maxFrameBytes && Buffer.byteLength(frame) > this.#maxFrameBytes) {
+      throw new FrameTooLargeError(this.#definition.name, name, this.#maxFrameBytes)
+    }
+    this.#seq++
+    return frame
   }
 }
 

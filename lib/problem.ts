@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { ErrorObject } from 'ajv'
-import { CancelledError, ShuttingDownError } from './errors.js'
+import { CancelledError, DeadlineError, ShuttingDownError } from './errors.js'
 import type { StreamAbortedError } from './errors.js'
 import { describeFields, fieldErrors } from './schema-check.js'
 import type { FieldError } from './schema-check.js'
@@ -49,8 +49,18 @@ export function problemOf (error: unknown, instance?: string): Problem {
  * What the reader of a stream is told of its abort: the caller has one error for all reasons, the wire a code for each. Only
  * for the stream's own: the abort of another, which a handler may pass on, is a failure like any other.
  */
-export function wireErrorOf ({ reason }: StreamAbortedError): Error {
-  return reason === 'shutdown' ? new ShuttingDownError() : new CancelledError()
+function wireErrorOf ({ reason }: StreamAbortedError): Error {
+  if (reason === 'shutdown') return new ShuttingDownError()
+  return reason === 'deadline' ? new DeadlineError() : new CancelledError()
+}
+
+/**
+ * The error that the reader of a stream is told where iteration rejects with the given one: a value that could not be written ended the
+ * stream, and is told itself.
+ */
+export function toldError ({ abortError }: { readonly abortError: StreamAbortedError | undefined }, error: unknown): unknown {
+  if (abortError === undefined || error !== abortError) return error
+  return abortError.reason === 'failed' ? abortError.cause : wireErrorOf(abortError)
 }
 
 // Validators word their messages each in their own way, and not all name the field.

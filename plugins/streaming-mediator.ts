@@ -10,6 +10,7 @@ import type { Scope } from '../lib/scope.js'
 import { StreamingMediator } from '../lib/streaming-mediator.js'
 import type { MediatorOptions } from '../lib/mediator-options.js'
 import { commandOf, openReplies, routeDefaults } from '../routes/command-route.js'
+import { trackHttp2Sessions } from '../routes/http2-sessions.js'
 import { OpenReplies } from '../routes/open-replies.js'
 
 // How long the last frames have to reach their readers when the app closes, in milliseconds.
@@ -17,7 +18,9 @@ const drainMs = 1_000
 
 const httpOptionsSchema = Type.Object({
   commitAfterMs: Type.Number({ minimum: 0, default: 50 }),
-  heartbeatMs: Type.Integer({ minimum: 10, maximum: 2 ** 31 - 1, default: 15_000 })
+  heartbeatMs: Type.Integer({ minimum: 10, maximum: 2 ** 31 - 1, default: 15_000 }),
+  stallTimeoutMs: Type.Integer({ minimum: 10, maximum: 2 ** 31 - 1, default: 30_000 }),
+  maxFrameBytes: Type.Integer({ minimum: 1_024, default: 1_048_576 })
 })
 
 /** Options of the plugin: those of the mediator, and of all command routes. Unknown keys are refused. */
@@ -26,6 +29,10 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   readonly commitAfterMs?: number
   /** A comment is sent after this many milliseconds of silence, so that proxies keep the connection. @default 15000 */
   readonly heartbeatMs?: number
+  /** A client that has not read for this many milliseconds is cut, and its stream ended with reason `stalled`. @default 30000 */
+  readonly stallTimeoutMs?: number
+  /** The longest frame, in bytes; a value that makes a longer one fails its stream. @default 1048576 */
+  readonly maxFrameBytes?: number
   /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default no caller */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
   /**
@@ -35,20 +42,30 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   readonly scope?: (request?: FastifyRequest) => Scope
 }
 
-const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commitAfterMs, heartbeatMs, caller, scope, ...options }) => {
+const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
+  app, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes, caller, scope, ...options }
+) => {
   assertScopeOption('streamingMediator', scope)
   if (caller !== undefined && typeof caller !== 'function') throw new InvalidOptionsError('streamingMediator', 'caller must be a function')
   const mediator = new StreamingMediator({ logger: app.log, ...options, ...(scope !== undefined && { scope: () => scope() }) })
-  const http = parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs })
-  const replies = new OpenReplies(http.heartbeatMs)
+  // `handlerTimeout` is there, and missing in its type.
+  const config = app.initialConfig as typeof app.initialConfig & { readonly handlerTimeout?: number }
+  const http = parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes })
+  // A connection that is silent for as long as its timeout is cut.
+  const longestSilenceMs = config.connectionTimeout ? Math.max(10, config.connectionTimeout / 2) : Infinity
+  const replies = new OpenReplies({ ...http, heartbeatMs: Math.min(http.heartbeatMs, longestSilenceMs) })
   app.decorate('mediator', mediator)
   app.decorate(openReplies, replies)
-  app.decorate(routeDefaults, { commitAfterMs: http.commitAfterMs, caller, scope })
+  app.decorate(routeDefaults, { commitAfterMs: http.commitAfterMs, maxFrameBytes: http.maxFrameBytes, caller, scope })
 
+  const closeSessions = trackHttp2Sessions(app)
   const routed = new Set<CommandDefinition>()
-  app.addHook('onRoute', ({ handler }) => {
-    const command = commandOf(handler)
-    if (command !== undefined) routed.add(command)
+  app.addHook('onRoute', route => {
+    const command = commandOf(route.handler)
+    if (command === undefined) return
+    routed.add(command)
+    // The server's would cut a stream in the middle. The option of a route cannot be 0.
+    if (config.handlerTimeout) route.handlerTimeout ??= 2 ** 31 - 1
   })
   const assertHandlers = (): void => {
     for (const command of routed) {
@@ -65,6 +82,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (app, { commi
   app.addHook('preClose', async () => {
     await mediator.close()
     await replies.close(drainMs)
+    closeSessions()
   })
 }
 

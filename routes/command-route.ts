@@ -12,12 +12,13 @@ import type { EventNames, FrameStyle, Framing } from '../lib/frame-encoder.js'
 import { parseFrameId } from '../lib/frame-id.js'
 import type { FrameId } from '../lib/frame-id.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
-import { wireErrorOf } from '../lib/problem.js'
+import { toldError } from '../lib/problem.js'
 import type { Scope } from '../lib/scope.js'
 import type { StreamingMediator } from '../lib/streaming-mediator.js'
 import { chooseAnswer } from './accept.js'
 import type { AnswerType } from './accept.js'
 import { hasClientClosed, onClientClosed } from './client-closed.js'
+import { refuseCrossSite } from './cross-site.js'
 import { closed, compileInputCheck, validatorCompiler } from './input-validator.js'
 import type { OpenReplies } from './open-replies.js'
 import { rememberStream, replyWithProblem } from './problem-reply.js'
@@ -34,6 +35,7 @@ export const routeDefaults = Symbol('fastify-streaming-mediator.route-defaults')
 /** Options of the plugin that hold for all command routes. */
 export interface RouteDefaults {
   readonly commitAfterMs: number
+  readonly maxFrameBytes: number
   readonly caller: CommandRouteOptions<CommandDefinition>['caller']
   readonly scope: CommandRouteOptions<CommandDefinition>['scope']
 }
@@ -84,11 +86,19 @@ export interface CommandRouteOptions<D extends CommandDefinition, S extends Fast
    * is a `failed` frame. `Infinity` waits for the first yield. @default the plugin's, 50
    */
   readonly commitAfterMs?: number
+  /**
+   * Takes requests that other sites' pages make, and browsers ahead of their users. Refused by default wherever a browser would send
+   * them without asking first: by GET routes of commands, and by those with `map` that have no schema for the body. @default false
+   */
+  readonly crossSite?: boolean
   /** Replaces the route's handler of errors; `false` leaves the app's. @default answers `application/problem+json` */
   readonly errorHandler?: AnyRouteOptions['errorHandler'] | false
 }
 
 const commands = new WeakMap<object, CommandDefinition>()
+
+// @fastify/compress would hold frames back. Its option is not one of Fastify's types.
+const uncompressed = { compress: false }
 
 /** The command that a route's handler runs, or undefined for any other route. */
 export function commandOf (handler: object): CommandDefinition | undefined {
@@ -102,7 +112,7 @@ export function commandOf (handler: object): CommandDefinition | undefined {
 export function commandRoute<D extends CommandDefinition, const S extends FastifySchema = FastifySchema> (
   definition: D, options: CommandRouteOptions<D, S>
 ): AnyRouteOptions {
-  const { map, caller, scope, framing, eventNames, commitAfterMs, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
+  const { map, caller, scope, framing, eventNames, commitAfterMs, crossSite = false, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
   serializersOf(definition)
   if (method !== 'GET' && method !== 'POST') throw new InvalidRouteError(definition.name, `has the method ${String(method)}: it must be GET or POST`)
   if (commitAfterMs !== undefined && !(commitAfterMs >= 0)) throw new InvalidRouteError(definition.name, 'has a negative commitAfterMs')
@@ -113,6 +123,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     style: frameStyle(definition, framing, eventNames),
     method,
     commitAfterMs,
+    refusesCrossSite: !crossSite && definition.kind === 'command' && (method === 'GET' || (map !== undefined && schema?.body === undefined)),
     caller,
     scope,
     // A request typed by the route's own schema is a FastifyRequest; the route cannot know more.
@@ -124,6 +135,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
   commands.set(handler, definition)
   return {
     validatorCompiler,
+    ...uncompressed,
     serializerCompiler: ({ schema }: { schema: object }) => fastJsonStringify(schema),
     ...rest,
     method,
@@ -159,6 +171,7 @@ interface CommandRouteSettings {
   readonly style: FrameStyle
   readonly method: 'GET' | 'POST'
   readonly commitAfterMs: number | undefined
+  readonly refusesCrossSite: boolean
   readonly map: ((request: FastifyRequest) => unknown) | undefined
   readonly caller: CommandRouteOptions<CommandDefinition>['caller']
   readonly scope: CommandRouteOptions<CommandDefinition>['scope']
@@ -182,6 +195,7 @@ class CommandRoute {
     if (mediator === undefined) throw new PluginMissingError()
     // With `attachValidation` Fastify leaves it to the handler.
     if (request.validationError !== undefined) throw request.validationError
+    if (this.#settings.refusesCrossSite) refuseCrossSite(request)
     reply.header('vary', varyOnAccept(reply.getHeader('vary')))
     const answer = chooseAnswer(request.headers.accept, this.#streams)
     reply.header('x-content-type-options', 'nosniff')
@@ -223,7 +237,7 @@ class CommandRoute {
       stopListening()
       const { abortError } = stream
       if (abortError === undefined || error !== abortError) throw error
-      if (abortError.reason !== 'client-closed') throw wireErrorOf(abortError)
+      if (abortError.reason !== 'client-closed') throw toldError(stream, error)
       reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: 'client-closed' }, 'stream ended')
       reply.hijack()
       return reply
@@ -232,11 +246,12 @@ class CommandRoute {
 
   async #replyWithStream (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply, answer: AnswerType): Promise<unknown> {
     const replies = request.server[openReplies]
-    const { style, commitAfterMs = request.server[routeDefaults].commitAfterMs } = this.#settings
+    const { commitAfterMs: defaultCommitMs, maxFrameBytes } = request.server[routeDefaults]
+    const { style, commitAfterMs = defaultCommitMs } = this.#settings
     const format = answer === 'text/event-stream' ? 'sse' : 'ndjson'
     const body = new ReplyStream({
       stream,
-      encoder: new FrameEncoder(this.#definition, stream.streamId, format, style),
+      encoder: new FrameEncoder(this.#definition, stream.streamId, format, style, maxFrameBytes),
       request,
       reply,
       replies,

@@ -2,28 +2,33 @@
 export interface OpenReply {
   /** When it last wrote, in milliseconds of `performance.now()`. */
   readonly lastWriteAt: number
+  /** Since when its reader has not read what was written; undefined while it does. */
+  readonly blockedAt: number | undefined
   writeHeartbeat (): void
   /** Destroys the response and takes itself out. */
-  cut (): void
+  cut (reason: 'shutdown' | 'stalled'): void
 }
 
 /**
- * The replies that stream at the moment, and what they share: one timer for the heartbeats of all of them.
+ * The replies that stream at the moment, and what they share: one timer for the heartbeats of
+ * all of them and for readers that do not read.
  */
 export class OpenReplies {
   readonly heartbeatMs: number
+  readonly stallTimeoutMs: number
   readonly #replies = new Set<OpenReply>()
   #timer: NodeJS.Timeout | undefined
   #onEmpty: (() => void) | undefined
 
-  constructor (heartbeatMs: number) {
+  constructor ({ heartbeatMs, stallTimeoutMs }: { readonly heartbeatMs: number, readonly stallTimeoutMs: number }) {
     this.heartbeatMs = heartbeatMs
+    this.stallTimeoutMs = stallTimeoutMs
   }
 
   add (reply: OpenReply): void {
     this.#replies.add(reply)
     // The tick is a tenth of the interval: no reply is silent for longer than the interval that its client was told.
-    this.#timer ??= setInterval(() => this.#tick(), Math.max(1, this.heartbeatMs / 10)).unref()
+    this.#timer ??= setInterval(() => this.#tick(), Math.max(1, Math.min(this.heartbeatMs, this.stallTimeoutMs) / 10)).unref()
   }
 
   delete (reply: OpenReply): void {
@@ -40,7 +45,7 @@ export class OpenReplies {
     await new Promise<void>(resolve => {
       // A reply takes itself out of the set when it is cut.
       const timer = setTimeout(() => {
-        for (const reply of this.#replies) reply.cut()
+        for (const reply of this.#replies) reply.cut('shutdown')
       }, drainMs)
       this.#onEmpty = () => {
         clearTimeout(timer)
@@ -50,9 +55,12 @@ export class OpenReplies {
   }
 
   #tick (): void {
-    const due = performance.now() - this.heartbeatMs * 0.9
+    const now = performance.now()
+    const due = now - this.heartbeatMs * 0.9
+    const stalled = now - this.stallTimeoutMs
     for (const reply of this.#replies) {
-      if (reply.lastWriteAt <= due) reply.writeHeartbeat()
+      if (reply.blockedAt !== undefined && reply.blockedAt <= stalled) reply.cut('stalled')
+      else if (reply.lastWriteAt <= due) reply.writeHeartbeat()
     }
   }
 }

@@ -4,6 +4,9 @@ import { logThrown } from '../lib/logger.js'
 import { problemOf } from '../lib/problem.js'
 import { hasClientClosed } from './client-closed.js'
 
+// The longest that `Retry-After` tells a client to wait, in seconds.
+const maxRetryAfterS = 5
+
 const streamIds = new WeakMap<FastifyRequest, string>()
 
 /** Remembers which stream a request's error comes from, so that the client and the log get its id. */
@@ -31,6 +34,8 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
     reply.hijack()
     return
   }
+  // Somebody who comes back at once finds what they left; those who come back together find each other.
+  if (problem.retryable && !reply.hasHeader('retry-after')) reply.header('retry-after', 1 + Math.floor(Math.random() * maxRetryAfterS))
   // A Buffer, because Fastify adds a charset to a text, and the media type has none.
   void reply
     .code(problem.status)

@@ -7,7 +7,7 @@ import { logThrown } from '../lib/logger.js'
 import type { Logger } from '../lib/logger.js'
 import { maxTurnMs } from '../lib/mediator-stream.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
-import { problemOf, wireErrorOf } from '../lib/problem.js'
+import { problemOf, toldError } from '../lib/problem.js'
 import type { StreamConsumer } from '../lib/stream-iterator.js'
 import { hasClientClosed, onClientClosed } from './client-closed.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
@@ -42,6 +42,7 @@ export interface ReplyStreamOptions {
  */
 export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   lastWriteAt = 0
+  blockedAt: number | undefined
   readonly #stream: MediatorStream<CommandDefinition>
   readonly #encoder: FrameEncoder
   readonly #request: FastifyRequest
@@ -54,7 +55,6 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #buffer = ''
   #sink: Sink | undefined
   #startWritten = false
-  #blocked = false
   #pulling = false
   // Until the next turn of the event loop: a drain within this one must not pull.
   #resting = false
@@ -63,6 +63,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #turnLength = 0
   #terminal: string | undefined
   #closed = false
+  #bytes = 0
   #logged = false
   #stopListening: (() => void) | undefined
 
@@ -130,8 +131,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     if (this.#closed) return
     const { abortError } = this.#stream
     const own = abortError !== undefined && error === abortError
-    // A value that could not be written ended the stream: that error is the one to tell.
-    const told = !own ? error : abortError.reason === 'failed' ? abortError.cause : wireErrorOf(abortError)
+    const told = toldError(this.#stream, error)
     if (this.#onCommit !== undefined) {
       this.#refuse(told)
       return
@@ -150,14 +150,14 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   writeHeartbeat (): void {
     // Never behind a reader that does not read, and never between the parts of what waits to be written.
-    if (this.#blocked || this.#terminal !== undefined) return
+    if (this.blockedAt !== undefined || this.#terminal !== undefined) return
     this.#buffer += this.#encoder.heartbeat
     this.#flush()
   }
 
-  cut (): void {
+  cut (reason: 'shutdown' | 'stalled'): void {
+    this.#close(reason)
     this.#reply.raw.destroy()
-    this.#onClose()
   }
 
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
@@ -208,20 +208,20 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
       return
     }
     this.#scheduleFlush()
-    if (!this.#blocked) this.#pull()
+    if (this.blockedAt === undefined) this.#pull()
   }
 
   readonly #onTurn = (): void => {
     this.#resting = false
     this.#turnStartedAt = performance.now()
     this.#turnLength = 0
-    if (!this.#blocked) this.#pull()
+    if (this.blockedAt === undefined) this.#pull()
   }
 
   readonly #onDrain = (): void => {
-    this.#blocked = false
+    this.blockedAt = undefined
     this.#flush()
-    if (!this.#blocked) this.#pull()
+    if (this.blockedAt === undefined) this.#pull()
   }
 
   #scheduleFlush (): void {
@@ -237,11 +237,12 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   #flush (): void {
-    if (this.#buffer === '' || this.#blocked || this.#closed || this.#sink === undefined) return
+    if (this.#buffer === '' || this.blockedAt !== undefined || this.#closed || this.#sink === undefined) return
     const text = this.#buffer
     this.#buffer = ''
     this.lastWriteAt = performance.now()
-    this.#blocked = !this.#sink.write(text)
+    if (!this.#sink.write(text)) this.blockedAt = this.lastWriteAt
+    this.#bytes += Buffer.byteLength(text)
   }
 
   // Its number is 1, so it is made before any other frame; before the commit it may still be thrown away.
@@ -296,10 +297,15 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #end (): void {
     const text = this.#buffer + this.#terminal!
     this.#buffer = ''
+    // From here on the response waits for its reader alone.
+    this.blockedAt ??= performance.now()
     this.#sink!.end(text)
+    this.#bytes += Buffer.byteLength(text)
   }
 
-  readonly #onClose = (): void => {
+  readonly #onClose = (): void => this.#close('client-closed')
+
+  #close (reason: EndReason): void {
     if (this.#closed) return
     this.#closed = true
     clearTimeout(this.#commitTimer)
@@ -308,8 +314,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#reply.raw.off('drain', this.#onDrain)
     this.#buffer = ''
     if (this.#terminal === undefined) {
-      if (!this.#logged) this.#log.info({ reason: 'client-closed' }, 'stream ended')
-      this.#stream.end('client-closed')
+      if (!this.#logged) this.#log.info({ reason }, 'stream ended')
+      this.#stream.end(reason)
     }
     this.#onCommit?.resolve()
     this.#onCommit = undefined

@@ -2,7 +2,8 @@ import { Type } from '@sinclair/typebox'
 import createError from '@fastify/error'
 import t from 'tap'
 import { InvalidOutputError, ShuttingDownError, StreamAbortedError } from '../../lib/errors.js'
-import { problemOf, wireErrorOf } from '../../lib/problem.js'
+import { problemOf, toldError } from '../../lib/problem.js'
+import type { Problem } from '../../lib/problem.js'
 import { compileCheck } from '../../lib/schema-check.js'
 
 const unknown = { type: 'about:blank', title: 'Internal Server Error', status: 500, code: 'INTERNAL_SERVER_ERROR', retryable: false }
@@ -82,16 +83,20 @@ t.test('asks to try again after 429 and 503 only', async t => {
 })
 
 t.test('has a code of its own for each end of a stream', async t => {
-  const cancelled = problemOf(wireErrorOf(new StreamAbortedError('a', 'cancelled', new Error('secret'))))
+  const told = (abortError: StreamAbortedError): Problem => problemOf(toldError({ abortError }, abortError))
+  const cancelled = told(new StreamAbortedError('a', 'cancelled', new Error('secret')))
   t.match(cancelled, { status: 409, code: 'MEDIATOR_ERR_CANCELLED', detail: 'The stream was cancelled', retryable: false })
-  t.strictSame(problemOf(wireErrorOf(new StreamAbortedError('a', 'client-closed'))), cancelled)
-  const shutdown = problemOf(wireErrorOf(new StreamAbortedError('a', 'shutdown')))
+  t.strictSame(told(new StreamAbortedError('a', 'client-closed')), cancelled)
+  t.match(told(new StreamAbortedError('a', 'deadline')), { status: 504, code: 'MEDIATOR_ERR_DEADLINE', detail: undefined, retryable: false })
+  const shutdown = told(new StreamAbortedError('a', 'shutdown'))
   t.strictSame(shutdown, problemOf(new ShuttingDownError()))
   t.match(shutdown, { status: 503, code: 'MEDIATOR_ERR_SHUTTING_DOWN', retryable: true })
 })
 
 t.test('takes the abort of another stream for a failure like any other', async t => {
-  t.match(problemOf(new StreamAbortedError('a', 'cancelled')), { status: 500, code: 'MEDIATOR_ERR_STREAM_ABORTED', retryable: false })
+  const other = new StreamAbortedError('a', 'cancelled')
+  t.equal(toldError({ abortError: undefined }, other), other)
+  t.match(problemOf(other), { status: 500, code: 'MEDIATOR_ERR_STREAM_ABORTED', retryable: false })
 })
 
 t.test('lists what validation refused', async t => {

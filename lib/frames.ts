@@ -1,0 +1,50 @@
+import type { CommandDefinition } from './definition.js'
+import { InvalidOptionsError } from './errors.js'
+import { FrameEncoder, frameStyle } from './frame-encoder.js'
+import { logThrown } from './logger.js'
+import type { MediatorStream } from './mediator-stream.js'
+import { problemOf, toldError } from './problem.js'
+
+/** One frame of a stream, for an SSE plugin that writes it. */
+export interface StreamFrame {
+  readonly event: string
+  readonly id: string
+  /** The value that JSON carries, or its text. */
+  readonly data: unknown
+}
+
+/** Options of {@link frames}. */
+export interface FramesOptions {
+  /** `'value'` for plugins that serialize data themselves, as @fastify/sse does; `'text'` for those that do not. @default 'value' */
+  readonly data?: 'value' | 'text'
+}
+
+/**
+ * The frames of a stream, from `start` to `complete` or `failed`, for the `reply.sse` of other SSE plugins. Leaving the loop ends the
+ * stream. It never throws what the handler threw: that is the frame `failed`, and a line in the log.
+ * @throws MEDIATOR_ERR_INVALID_OPTIONS, MEDIATOR_ERR_STREAM_ITERATED
+ */
+export async function * frames<D extends CommandDefinition> (
+  stream: MediatorStream<D>, { data = 'value' }: FramesOptions = {}
+): AsyncGenerator<StreamFrame, void, void> {
+  if (data !== 'value' && data !== 'text') throw new InvalidOptionsError('frames', "data must be 'value' or 'text'")
+  const encoder = new FrameEncoder(stream.definition, stream.streamId, 'ndjson', frameStyle(stream.definition))
+  const frameOf = (line: string): StreamFrame => {
+    const frame = JSON.parse(line) as StreamFrame
+    return data === 'value' ? frame : { ...frame, data: JSON.stringify(frame.data) }
+  }
+  let last
+  try {
+    yield frameOf(encoder.start())
+    for await (const progress of stream) yield frameOf(encoder.progress(progress))
+    last = encoder.complete(await stream.result)
+  } catch (error) {
+    // Not before its events have settled, as for a route.
+    await stream.result.catch(() => {})
+    const told = toldError(stream, error)
+    const problem = problemOf(told, stream.streamId)
+    logThrown(stream.log, problem.status >= 500 && told === error ? 'error' : 'info', told, {}, 'stream ended')
+    last = encoder.failed(problem)
+  }
+  yield frameOf(last)
+}
