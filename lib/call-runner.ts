@@ -2,7 +2,7 @@ import { withBehaviors } from './behavior.js'
 import type { Behavior } from './behavior.js'
 import type { Caller } from './caller.js'
 import type { CommandDefinition, InputOf } from './definition.js'
-import { ShuttingDownError, UnknownCommandError } from './errors.js'
+import { InvalidOptionsError, ShuttingDownError, UnknownCommandError } from './errors.js'
 import { assertEvent } from './event.js'
 import type { EventDefinition } from './event.js'
 import { EventDispatcher } from './event-dispatcher.js'
@@ -12,18 +12,21 @@ import type { EventRun } from './event-run.js'
 import { streamOf } from './handler.js'
 import type { AnyHandler, CallContext, HandlerContext } from './handler.js'
 import { detachAfterMs } from './handler-run.js'
+import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 import { MediatorStream } from './mediator-stream.js'
-import type { CallOptions, EventDelivery, HandlerCall, StreamHost, StreamOptions } from './mediator-stream.js'
+import type { CallOptions, EventDelivery, HandlerCall, StreamHost, StreamOptions, StreamSettings } from './mediator-stream.js'
 import { OpenCalls } from './open-calls.js'
+import type { OpenLimits } from './open-calls.js'
 import { StreamScope, assertScopeOption } from './scope.js'
 import type { Scope } from './scope.js'
+import type { MediatorStats, StreamEnd, StreamEndHook } from './stream-end.js'
 
 /** The handler of a command as it was added. */
 export interface Registration {
   readonly handler: AnyHandler
-  readonly delivery: EventDelivery
+  readonly settings: StreamSettings
 }
 
 /** What a call has from its options, or from who makes it. */
@@ -41,7 +44,7 @@ interface CallMaker {
   isAtWork (): boolean
 }
 
-export interface CallRunnerOptions extends Omit<DispatcherOptions, 'callsOf'> {
+export interface CallRunnerOptions extends Omit<DispatcherOptions, 'callsOf'>, OpenLimits {
   readonly maxPendingEvents: number
   /** Of the events that are published. */
   readonly eventOrder: EventDelivery['eventOrder']
@@ -55,17 +58,29 @@ export class CallRunner {
   readonly dispatcher: EventDispatcher
   /** The mediator as the app sees it. */
   readonly app: MediatorCalls
-  readonly open = new OpenCalls()
+  readonly open: OpenCalls
+  readonly endHooks: StreamEndHook[] = []
   readonly #options: CallRunnerOptions
   #closing: Promise<void> | undefined
 
   constructor (options: CallRunnerOptions) {
     this.#options = options
+    this.open = new OpenCalls(options)
     this.dispatcher = new EventDispatcher({
       ...options,
       callsOf: run => this.#callsOf({ caller: run.caller, scope: run.group.scope, log: run.log, run, isAtWork: () => run.holdsPermit })
     })
     this.app = this.#callsOf({ caller: undefined, scope: undefined, log: options.log, run: undefined, isAtWork: () => false })
+  }
+
+  stats (): MediatorStats {
+    const { pending, running } = this.dispatcher
+    return {
+      streams: this.open.streams.size,
+      detachedHandlers: this.open.detached,
+      runningEventHandlers: running,
+      waitingEventHandlers: pending - running
+    }
   }
 
   /** Takes no new calls, and ends what is still open after `graceMs`. */
@@ -98,23 +113,27 @@ export class CallRunner {
         this.open.addStream(stream)
         run?.callStarted()
       },
-      streamEnded: stream => {
+      streamSettled: stream => {
         this.open.deleteStream(stream)
         run?.callEnded()
-      }
+      },
+      streamEnded: end => this.#tellEnd(end),
+      handlerDetached: () => { this.open.detached++ },
+      detachedHandlerEnded: () => { this.open.detached-- }
     }
   }
 
   #stream<D extends CommandDefinition> (
-    maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, { signal, resumeAfter, ...options }: StreamOptions = {}
+    maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, { signal, resumeAfter, owner, ...options }: StreamOptions = {}
   ): MediatorStream<D> {
     const registration = this.handlers.get(definition.name)
+    if (owner !== undefined && typeof owner !== 'string') throw new InvalidOptionsError('call', 'owner must be a string')
     if (registration === undefined) throw new UnknownCommandError(definition.name)
-    const { delivery } = registration
+    const { settings } = registration
     const handler = this.behaviors.length === 0
       ? registration.handler
       : withBehaviors(this.behaviors, { kind: 'stream', definition }, registration.handler)
-    return new MediatorStream<D>({ ...this.#inherit(maker, options), definition, handler, delivery, input, signal, resumeAfter, host })
+    return new MediatorStream<D>({ ...this.#inherit(maker, options), definition, handler, settings, input, signal, resumeAfter, owner, host })
   }
 
   async #publish (maker: CallMaker, definition: EventDefinition, payload: unknown, options: CallOptions = {}): Promise<void> {
@@ -168,6 +187,19 @@ export class CallRunner {
     assertScopeOption('call', scope)
     if (scope === undefined && maker.scope !== undefined) return { caller, log, scope: maker.scope }
     return { caller, log, scope: new StreamScope(scope ?? this.#options.createScope, disposal => { void this.open.track(disposal) }) }
+  }
+
+  // A hook is not part of a stream: whatever becomes of it is logged, and nobody waits.
+  #tellEnd (end: StreamEnd): void {
+    const { streamId, command } = end
+    const failed = (error: unknown): void => logThrown(this.#options.log, 'error', error, { streamId, command }, 'hook failed after the end of a stream')
+    for (const hook of this.endHooks) {
+      try {
+        void Promise.resolve(hook(end)).catch(failed)
+      } catch (error) {
+        failed(error)
+      }
+    }
   }
 
   // While the mediator closes, handlers may still finish what they do, until its grace is over.

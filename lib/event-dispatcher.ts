@@ -43,6 +43,8 @@ export class EventDispatcher {
   /** The permits of the mediator. */
   readonly lane: PQueue
   readonly maxEventDepth: number
+  /** How many runs of event handlers have not settled, over all streams. */
+  pending = 0
   readonly #handlers = new Map<string, EventRegistration[]>()
   readonly #callsOf: (run: EventRun) => MediatorCalls
   readonly #log: Logger
@@ -99,6 +101,11 @@ export class EventDispatcher {
     }
     if (publishing !== undefined) group.run(() => this.#run(publishing, event, depth, group))
     if (this.lane.size > 0) this.#watch()
+  }
+
+  /** How many event handlers hold a permit. */
+  get running (): number {
+    return this.#running.size
   }
 
   callsOf (run: EventRun): MediatorCalls {

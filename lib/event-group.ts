@@ -32,6 +32,8 @@ export interface GroupOptions {
 export class EventGroup {
   /** How many runs of event handlers have not settled. */
   pending = 0
+  /** How many events were handed to the dispatcher. */
+  dispatched = 0
   readonly #options: GroupOptions
   readonly #failures: unknown[] = []
   #emitted: EmittedEvent[] = []
@@ -89,6 +91,7 @@ export class EventGroup {
 
   /** Dispatches events that an event handler of this group emitted. */
   dispatch (events: readonly EmittedEvent[], depth: number): void {
+    this.dispatched += events.length
     for (const event of events) this.#options.dispatcher.dispatch(event, depth, this)
   }
 
@@ -108,6 +111,7 @@ export class EventGroup {
   run (task: () => Promise<void>): void {
     // A handler that was let go may emit when its stream has settled and its scope has ended: then its events get another one.
     if (this.pending++ === 0) this.#options.scope.enter()
+    this.#options.dispatcher.pending++
     if (!this.#options.sequential) {
       void this.#options.lane().add(task)
     } else {
@@ -122,6 +126,7 @@ export class EventGroup {
       this.#failures.push(failure.error)
       this.#options.onFailure?.(failure.error)
     }
+    this.#options.dispatcher.pending--
     if (--this.pending === 0) this.#options.scope.leave(this.#options.log)
     this.#inSequence = false
     if (this.#sequence.length > 0) this.#advance()

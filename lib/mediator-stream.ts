@@ -11,6 +11,7 @@ import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 import type { Scope, StreamScope } from './scope.js'
+import type { StreamEnd } from './stream-end.js'
 import { StreamIterator } from './stream-iterator.js'
 import type { StreamConsumer } from './stream-iterator.js'
 
@@ -33,6 +34,15 @@ export interface EventDelivery {
   readonly eventOrder: 'parallel' | 'sequential'
 }
 
+/** What holds for the streams of one command. */
+export interface StreamSettings extends EventDelivery {
+  /** How long a stream may run, in milliseconds; `Infinity` for ever. */
+  readonly maxStreamMs: number
+}
+
+// Node's timers overflow at a longer one.
+const maxTimeoutMs = 2 ** 31 - 1
+
 /** What a stream needs of its mediator. */
 export interface StreamHost {
   readonly maxPendingEvents: number
@@ -42,7 +52,13 @@ export interface StreamHost {
   /** Called when the handler is about to start; throws when no stream may start any more. */
   streamStarted (stream: MediatorStream<CommandDefinition>): void
   /** Called once, when the stream has ended and its events have settled. */
-  streamEnded (stream: MediatorStream<CommandDefinition>): void
+  streamSettled (stream: MediatorStream<CommandDefinition>): void
+  /** Called once, when the stream has settled and its reply, if it has one, is closed. */
+  streamEnded (end: StreamEnd): void
+  /** The handler goes on without its stream. */
+  handlerDetached (): void
+  /** A detached handler has ended after all. */
+  detachedHandlerEnded (): void
 }
 
 /** Options of every call of the mediator. */
@@ -65,6 +81,8 @@ export interface StreamOptions extends CallOptions {
   readonly signal?: AbortSignal | undefined
   /** Told to a query's handler as `context.resumeAfter`. */
   readonly resumeAfter?: number | undefined
+  /** Whose stream it is, for `maxStreamsPerOwner`. Calls that its handler makes are nobody's, unless they say so. */
+  readonly owner?: string | undefined
 }
 
 /** One call of a handler, before anything has started. */
@@ -74,11 +92,12 @@ export interface HandlerCall {
   readonly input: unknown
   readonly signal: AbortSignal | undefined
   readonly resumeAfter: number | undefined
+  readonly owner: string | undefined
   readonly caller: Caller | undefined
   readonly scope: StreamScope
   readonly log: Logger
   readonly host: StreamHost
-  readonly delivery: EventDelivery
+  readonly settings: StreamSettings
 }
 
 type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: false, readonly error: unknown }
@@ -102,6 +121,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   #outcome: Outcome | undefined
   #result: LazyPromise<ResultOf<D>> | undefined
   #settleResult: ((outcome: Outcome) => void) | undefined
+  #startedAt = 0
+  #deadline: NodeJS.Timeout | undefined
+  #detached = false
 
   /** @internal */
   constructor (call: HandlerCall) {
@@ -110,7 +132,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#call = call
     this.#group = call.host.createGroup({
       owner: call.definition.name,
-      sequential: call.delivery.eventOrder === 'sequential',
+      sequential: call.settings.eventOrder === 'sequential',
       log: () => this.log,
       caller: call.caller,
       scope: call.scope,
@@ -147,6 +169,11 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   get inheritance (): Pick<HandlerCall, 'caller' | 'scope' | 'log'> {
     const { caller, scope, log } = this.#call
     return { caller, scope, log }
+  }
+
+  /** @internal */
+  get owner (): string | undefined {
+    return this.#call.owner
   }
 
   /** Why the stream ended; undefined while it runs. */
@@ -210,7 +237,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   }
 
   #start (): void {
-    const { handler, input, signal, scope, host } = this.#call
+    const { handler, input, signal, scope, host, settings } = this.#call
     try {
       signal?.throwIfAborted()
       host.streamStarted(this)
@@ -221,6 +248,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     }
     scope.enter()
     signal?.addEventListener('abort', this.#onSignal, { once: true })
+    this.#startedAt = performance.now()
+    if (settings.maxStreamMs <= maxTimeoutMs) this.#deadline = setTimeout(() => this.end('deadline'), settings.maxStreamMs).unref()
     this.#run = new HandlerRun(this.definition.name, this)
     this.#run.start(handler, input, this.#context())
   }
@@ -232,7 +261,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   /** @internal */
   onYield (value: unknown): void {
     this.#group.flush()
-    if (this.#group.pending > 0 && this.#call.delivery.eventDelivery === 'before-progress') {
+    if (this.#group.pending > 0 && this.#call.settings.eventDelivery === 'before-progress') {
       void this.#group.below(1).then(() => this.#tell(value))
     } else {
       this.#tell(value)
@@ -246,6 +275,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   /** @internal */
   onEnd (): void {
     this.#group.seal()
+    if (this.#detached) this.#call.host.detachedHandlerEnded()
   }
 
   /** @internal */
@@ -302,11 +332,12 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   }
 
   async #stop (run: HandlerRun): Promise<void> {
-    const startedAt = performance.now()
     if (await run.stop()) return
+    this.#detached = true
+    this.#call.host.handlerDetached()
     // What it emitted in the step that it does not leave are facts, too.
     this.#group.flush()
-    this.log.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - startedAt) },
+    this.log.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - this.#startedAt) },
       'handler goes on although its stream has ended: make it listen to its signal')
   }
 
@@ -320,9 +351,28 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#outcome = outcome
     this.#settleResult?.(outcome)
     signal?.removeEventListener('abort', this.#onSignal)
+    clearTimeout(this.#deadline)
     if (this.#run === undefined) return
     scope.leave(() => this.#call.log)
-    host.streamEnded(this)
+    host.streamSettled(this)
+    this.replyClosed()
+  }
+
+  /** @internal Told by a consumer that writes to a client, when it is done. The stream is over when it has settled as well. */
+  replyClosed (): void {
+    const { written } = this.#consumer!
+    if (this.#run === undefined || this.#outcome === undefined || written?.closed === false) return
+    this.#call.host.streamEnded({
+      streamId: this.streamId,
+      command: this.definition.name,
+      owner: this.#call.owner,
+      reason: this.#endReason!,
+      durationMs: performance.now() - this.#startedAt,
+      events: this.#group.dispatched,
+      frames: written?.frames ?? 0,
+      bytes: written?.bytes ?? 0,
+      error: this.#outcome.ok ? undefined : this.#outcome.error
+    })
   }
 
   // Runs the stream for its result alone.

@@ -20,14 +20,17 @@ export interface StreamEnd {
   readonly error: unknown
 }
 
+/** Told of each stream that is over. What it throws, or rejects with, is logged. */
+export type StreamEndHook = (end: StreamEnd) => unknown
+
 /** Figures of what runs in a mediator at this moment. */
 export interface MediatorStats {
   /** Streams that have started and not settled. */
   readonly streams: number
   /** Handlers that go on although their stream has ended, because they ignore its signal. */
   readonly detachedHandlers: number
-  /** Event handlers at work: each holds a permit. */
+  /** Runs of event handlers that hold a permit. */
   readonly runningEventHandlers: number
-  /** Event handlers that wait for a permit. */
+  /** Runs of event handlers that wait for their turn. */
   readonly waitingEventHandlers: number
 }

@@ -1,6 +1,14 @@
 import type { CommandDefinition, ProgressOf } from './definition.js'
 import type { MediatorStream } from './mediator-stream.js'
 
+/** What was written to a client so far. */
+export interface Written {
+  readonly frames: number
+  readonly bytes: number
+  /** Nothing more will be. */
+  readonly closed: boolean
+}
+
 /** Who is told what happens to a stream. Each pull gives at most one progress; the end is told whenever it comes, once. */
 export interface StreamConsumer {
   onProgress (value: unknown): void
@@ -8,6 +16,8 @@ export interface StreamConsumer {
   onComplete (result: unknown): void
   /** The handler threw or the stream was aborted; events may still be running. Or one of them failed, and all have settled. */
   onError (error: unknown): void
+  /** Of a consumer that writes to a client. */
+  readonly written?: Written
 }
 
 interface Waiting<P> {

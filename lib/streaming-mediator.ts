@@ -12,10 +12,11 @@ import { createDefaultLogger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 import { handlerOptionsSchema, mediatorOptionsSchema, onEmit } from './mediator-options.js'
 import type { HandlerOptions, MediatorOptions } from './mediator-options.js'
-import type { CallOptions, EventDelivery, MediatorStream, StreamOptions } from './mediator-stream.js'
+import type { CallOptions, MediatorStream, StreamOptions, StreamSettings } from './mediator-stream.js'
 import { parseOptions } from './options.js'
 import { assertScopeOption } from './scope.js'
 import { Startup } from './startup.js'
+import type { MediatorStats, StreamEndHook } from './stream-end.js'
 
 /** Binds the handlers and events of one module. */
 export type Mapper = (mediator: StreamingMediator) => void | Promise<void>
@@ -24,13 +25,13 @@ export type Mapper = (mediator: StreamingMediator) => void | Promise<void>
 export class StreamingMediator implements MediatorCalls {
   readonly #calls: CallRunner
   readonly #startup: Startup
-  readonly #delivery: EventDelivery
+  readonly #settings: StreamSettings
   readonly #closeGraceMs: number
 
   /** @throws MEDIATOR_ERR_INVALID_OPTIONS */
   constructor ({ logger, messageBroker, brokerPolicy = {}, scope, ...given }: MediatorOptions = {}) {
     const options = parseOptions('StreamingMediator', mediatorOptionsSchema, given)
-    const { eventDelivery, eventOrder, closeGraceMs, maxConcurrentEventHandlers: concurrency, ...rest } = options
+    const { eventDelivery, eventOrder, maxStreamMs = Infinity, closeGraceMs, maxConcurrentEventHandlers: concurrency, ...rest } = options
     assertScopeOption('StreamingMediator', scope)
     if (messageBroker !== undefined && typeof messageBroker?.publish !== 'function') {
       throw new InvalidOptionsError('StreamingMediator', 'messageBroker must have a method publish')
@@ -44,7 +45,7 @@ export class StreamingMediator implements MediatorCalls {
       const [defined] = definedTopics()
       if (broker === undefined && defined !== undefined) throw new BrokerMissingError(defined[1], defined[0])
     })
-    this.#delivery = { eventDelivery, eventOrder }
+    this.#settings = { eventDelivery, eventOrder, maxStreamMs }
     this.#closeGraceMs = closeGraceMs
   }
 
@@ -67,8 +68,8 @@ export class StreamingMediator implements MediatorCalls {
     if (Array.isArray(handler) && handler.length === 0) throw new InvalidHandlerError(name, 'an empty chain')
     const resolved = Array.isArray(handler) ? chainOf(definition, handler.map(functionOf)) : functionOf(handler)
     if (this.#calls.handlers.has(name)) throw new DuplicateHandlerError(name)
-    const delivery = { ...this.#delivery, ...parseOptions(`"${name}" handler`, handlerOptionsSchema, options) }
-    this.#calls.handlers.set(name, { handler: resolved, delivery })
+    const settings = { ...this.#settings, ...parseOptions(`"${name}" handler`, handlerOptionsSchema, options) }
+    this.#calls.handlers.set(name, { handler: resolved, settings })
   }
 
   /**
@@ -124,9 +125,19 @@ export class StreamingMediator implements MediatorCalls {
     return this.#startup.ready()
   }
 
-  /** How many streams have started and not settled. */
-  get openStreams (): number {
-    return this.#calls.open.streams.size
+  /**
+   * Adds a function that is told of each stream that is over: its handler has ended or was let go, its events have settled, its reply
+   * is closed. Fastify's own hooks are not called when the reader of a stream leaves.
+   * @throws MEDIATOR_ERR_INVALID_OPTIONS where it is no function
+   */
+  onStreamEnd (hook: StreamEndHook): void {
+    if (typeof hook !== 'function') throw new InvalidOptionsError('onStreamEnd', 'the hook must be a function')
+    this.#calls.endHooks.push(hook)
+  }
+
+  /** What runs at this moment. */
+  stats (): MediatorStats {
+    return this.#calls.stats()
   }
 
   /** Whether the command or query has a handler. */

@@ -35,6 +35,8 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   readonly maxFrameBytes?: number
   /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default no caller */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
+  /** Says whose stream it is, for `maxStreamsPerOwner`: a user's or tenant's id, or an address. @default nobody's: streams are counted together */
+  readonly owner?: (request: FastifyRequest) => string | undefined | Promise<string | undefined>
   /**
    * Makes the scope in which the handler classes of a stream or publish are resolved, and which is disposed when that has settled.
    * There is no request for calls of `app.mediator`. @default classes are made without arguments
@@ -43,10 +45,12 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
 }
 
 const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
-  app, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes, caller, scope, ...options }
+  app, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes, caller, owner, scope, ...options }
 ) => {
   assertScopeOption('streamingMediator', scope)
-  if (caller !== undefined && typeof caller !== 'function') throw new InvalidOptionsError('streamingMediator', 'caller must be a function')
+  for (const [name, option] of Object.entries({ caller, owner })) {
+    if (option !== undefined && typeof option !== 'function') throw new InvalidOptionsError('streamingMediator', `${name} must be a function`)
+  }
   const mediator = new StreamingMediator({ logger: app.log, ...options, ...(scope !== undefined && { scope: () => scope() }) })
   // `handlerTimeout` is there, and missing in its type.
   const config = app.initialConfig as typeof app.initialConfig & { readonly handlerTimeout?: number }
@@ -56,7 +60,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
   const replies = new OpenReplies({ ...http, heartbeatMs: Math.min(http.heartbeatMs, longestSilenceMs) })
   app.decorate('mediator', mediator)
   app.decorate(openReplies, replies)
-  app.decorate(routeDefaults, { commitAfterMs: http.commitAfterMs, maxFrameBytes: http.maxFrameBytes, caller, scope })
+  app.decorate(routeDefaults, { commitAfterMs: http.commitAfterMs, maxFrameBytes: http.maxFrameBytes, caller, owner, scope })
 
   const closeSessions = trackHttp2Sessions(app)
   const routed = new Set<CommandDefinition>()

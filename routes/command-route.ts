@@ -37,6 +37,7 @@ export interface RouteDefaults {
   readonly commitAfterMs: number
   readonly maxFrameBytes: number
   readonly caller: CommandRouteOptions<CommandDefinition>['caller']
+  readonly owner: CommandRouteOptions<CommandDefinition>['owner']
   readonly scope: CommandRouteOptions<CommandDefinition>['scope']
 }
 
@@ -75,6 +76,8 @@ export interface CommandRouteOptions<D extends CommandDefinition, S extends Fast
   readonly map?: (request: MappedRequest<S>) => InputOf<D> | Promise<InputOf<D>>
   /** Says whom the command runs for, from what hooks found out about the request: `context.caller` of its handlers. Plain data. @default the plugin's */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
+  /** Says whose stream it is, for `maxStreamsPerOwner`: a user's or tenant's id, or an address. @default the plugin's */
+  readonly owner?: (request: FastifyRequest) => string | undefined | Promise<string | undefined>
   /** Makes the scope in which handler classes are resolved. It is disposed when the stream has settled. @default the plugin's */
   readonly scope?: (request: FastifyRequest) => Scope
   /** @default 'event' */
@@ -112,11 +115,11 @@ export function commandOf (handler: object): CommandDefinition | undefined {
 export function commandRoute<D extends CommandDefinition, const S extends FastifySchema = FastifySchema> (
   definition: D, options: CommandRouteOptions<D, S>
 ): AnyRouteOptions {
-  const { map, caller, scope, framing, eventNames, commitAfterMs, crossSite = false, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
+  const { map, caller, owner, scope, framing, eventNames, commitAfterMs, crossSite = false, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
   serializersOf(definition)
   if (method !== 'GET' && method !== 'POST') throw new InvalidRouteError(definition.name, `has the method ${String(method)}: it must be GET or POST`)
   if (commitAfterMs !== undefined && !(commitAfterMs >= 0)) throw new InvalidRouteError(definition.name, 'has a negative commitAfterMs')
-  for (const [name, option] of Object.entries({ map, caller, scope })) {
+  for (const [name, option] of Object.entries({ map, caller, owner, scope })) {
     if (option !== undefined && typeof option !== 'function') throw new InvalidRouteError(definition.name, `has an option ${name} that is no function`)
   }
   const route = new CommandRoute(definition, {
@@ -125,6 +128,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     commitAfterMs,
     refusesCrossSite: !crossSite && definition.kind === 'command' && (method === 'GET' || (map !== undefined && schema?.body === undefined)),
     caller,
+    owner,
     scope,
     // A request typed by the route's own schema is a FastifyRequest; the route cannot know more.
     map: map as ((request: FastifyRequest) => unknown) | undefined
@@ -174,6 +178,7 @@ interface CommandRouteSettings {
   readonly refusesCrossSite: boolean
   readonly map: ((request: FastifyRequest) => unknown) | undefined
   readonly caller: CommandRouteOptions<CommandDefinition>['caller']
+  readonly owner: CommandRouteOptions<CommandDefinition>['owner']
   readonly scope: CommandRouteOptions<CommandDefinition>['scope']
 }
 
@@ -206,11 +211,12 @@ class CommandRoute {
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
     if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) return reply.code(204).send()
     const input = await this.#input(request)
-    const { caller = defaults.caller, scope = defaults.scope } = this.#settings
+    const { caller = defaults.caller, owner = defaults.owner, scope = defaults.scope } = this.#settings
     const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, {
       log: request.log,
       resumeAfter: seen?.seq,
       caller: await caller?.(request),
+      owner: await owner?.(request),
       scope: scope && (() => scope(request))
     })
     rememberStream(request, stream.streamId)

@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { DeadlineError, ShuttingDownError, TooManyStreamsError } from '../lib/errors.js'
 import { logThrown } from '../lib/logger.js'
 import { problemOf } from '../lib/problem.js'
 import { hasClientClosed } from './client-closed.js'
 
 // The longest that `Retry-After` tells a client to wait, in seconds.
 const maxRetryAfterS = 5
+
+// These say that the server works as it should.
+const limits = [ShuttingDownError, TooManyStreamsError, DeadlineError]
 
 const streamIds = new WeakMap<FastifyRequest, string>()
 
@@ -23,10 +27,10 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
   let problem = problemOf(error, streamId)
   const left = hasClientClosed(request, reply)
   if (problem.status >= 500) {
-    // A 5xx tells the client nothing but the id under which the log has the error. That the server closes is no error.
+    // A 5xx tells the client nothing but the id under which the log has the error.
     const instance = streamId ?? randomBytes(16).toString('base64url')
     problem = problemOf(error, instance)
-    logThrown(request.log, problem.code === 'MEDIATOR_ERR_SHUTTING_DOWN' ? 'info' : 'error', error, { streamId, instance }, 'request failed')
+    logThrown(request.log, limits.some(Limit => error instanceof Limit) ? 'info' : 'error', error, { streamId, instance }, 'request failed')
   } else if (!left) {
     logThrown(request.log, 'info', error, { streamId }, 'request failed')
   }

@@ -8,7 +8,7 @@ import type { Logger } from '../lib/logger.js'
 import { maxTurnMs } from '../lib/mediator-stream.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { problemOf, toldError } from '../lib/problem.js'
-import type { StreamConsumer } from '../lib/stream-iterator.js'
+import type { StreamConsumer, Written } from '../lib/stream-iterator.js'
 import { hasClientClosed, onClientClosed } from './client-closed.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
@@ -63,6 +63,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #turnLength = 0
   #terminal: string | undefined
   #closed = false
+  #frames = 0
   #bytes = 0
   #logged = false
   #stopListening: (() => void) | undefined
@@ -82,6 +83,11 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   /** Whether the client left before there was anything to answer. */
   get abandoned (): boolean {
     return this.#closed
+  }
+
+  /** What has left for the client, frames and heartbeats. */
+  get written (): Written {
+    return { frames: this.#frames, bytes: this.#bytes, closed: this.#closed }
   }
 
   /**
@@ -242,7 +248,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#buffer = ''
     this.lastWriteAt = performance.now()
     if (!this.#sink.write(text)) this.blockedAt = this.lastWriteAt
-    this.#bytes += Buffer.byteLength(text)
+    this.#count(text)
   }
 
   // Its number is 1, so it is made before any other frame; before the commit it may still be thrown away.
@@ -281,6 +287,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#stopListening?.()
     this.#onCommit!.reject(error)
     this.#onCommit = undefined
+    this.#stream.replyClosed()
   }
 
   #logFailure (error: unknown, reason: EndReason, level: 'info' | 'error'): void {
@@ -300,6 +307,11 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     // From here on the response waits for its reader alone.
     this.blockedAt ??= performance.now()
     this.#sink!.end(text)
+    this.#count(text)
+  }
+
+  #count (text: string): void {
+    this.#frames = this.#encoder.frames
     this.#bytes += Buffer.byteLength(text)
   }
 
@@ -319,5 +331,6 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     }
     this.#onCommit?.resolve()
     this.#onCommit = undefined
+    this.#stream.replyClosed()
   }
 }

@@ -62,6 +62,6 @@ answer(async (streams: number) => {
     if (rejected !== rejecting.has(ending.name)) throw new Error(`a stream that was ${ending.name} ${rejected ? 'rejected' : 'did not reject'}`)
   }
   const used = await heapUsed()
-  if (mediator.openStreams !== 0) throw new Error(`${mediator.openStreams} streams are still open`)
+  if (mediator.stats().streams !== 0) throw new Error(`${mediator.stats().streams} streams are still open`)
   return used
 })

@@ -48,7 +48,7 @@ t.test('lazy start', async t => {
     const iterator = stream[Symbol.asyncIterator]()
     await turn()
     t.equal(calls, 0)
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
     t.equal(stream.endReason, undefined)
     await iterator.next()
     t.equal(calls, 1)
@@ -62,7 +62,7 @@ t.test('lazy start', async t => {
     t.equal(stream.endReason, 'cancelled')
     const error = await rejection(stream.result)
     t.match(error, { ...aborted, cause: 'unwanted' })
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
     t.equal(calls, 0)
   })
 
@@ -285,7 +285,7 @@ t.test('a handler that throws', async t => {
       t.strictSame(seen, progress)
       t.equal(await rejection(stream.result), error)
       t.equal(stream.endReason, 'failed')
-      t.equal(mediator.openStreams, 0)
+      t.equal(mediator.stats().streams, 0)
       t.equal(await rejection(start(t, handler).stream.result), error)
     })
   }
@@ -328,7 +328,7 @@ t.test('leaving the loop', async t => {
     t.strictSame(order, ['progress 1', 'aborted', 'finally', 'left'])
     t.match(await rejection(stream.result), aborted)
     t.equal(stream.endReason, 'cancelled')
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
   })
 
   t.test('by a throw keeps the error of the loop', async t => {
@@ -483,7 +483,7 @@ t.test('abort', async t => {
     t.equal(error.cause, reason)
     t.equal(await rejection(stream.result), error)
     t.equal(await within(1_000, done.promise), error, 'the reason of the signal is the error of the stream')
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
     t.strictSame(logs, [])
   })
 
@@ -530,11 +530,11 @@ t.test('abort', async t => {
     t.match(await rejection(read), aborted)
     t.ok(performance.now() - startedAt < 100)
     t.equal(settled, false)
-    t.equal(mediator.openStreams, 1)
+    t.equal(mediator.stats().streams, 1)
     t.match(await rejection(stream.result), aborted)
     const age = performance.now() - startedAt
     t.ok(age > 990 && age < 2_000, `${age}`)
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
     t.match(logs, [{ level: 40, command: 'run', streamId: stream.streamId, reason: 'cancelled', msg: /handler goes on although its stream has ended/ }])
     t.ok((logs[0]!['ageMs'] as number) >= 990)
     t.equal(logs.length, 1)
@@ -642,7 +642,7 @@ t.test('abort', async t => {
     await turn()
     stream.abort()
     t.match(await next, aborted)
-    t.equal(mediator.openStreams, 1)
+    t.equal(mediator.stats().streams, 1)
     gate.resolve()
     t.match(await rejection(stream.result), aborted)
   })
@@ -714,7 +714,7 @@ t.test('a signal from outside', async t => {
     t.equal(error.cause, reason)
     t.equal(await rejection(stream.result), error)
     t.equal(calls, 0)
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
   })
 
   t.test('aborts a running stream', async t => {
@@ -793,7 +793,7 @@ t.test('events of a stream', async t => {
         handled.push(payload)
       })
       t.match(await rejection(collect(stream)), { message: 'broken' }, 'the reader is told at once')
-      t.equal(mediator.openStreams, 1)
+      t.equal(mediator.stats().streams, 1)
       gate.resolve()
       t.match(await rejection(stream.result), { message: 'broken' })
       t.strictSame(handled, [1])
@@ -918,7 +918,7 @@ t.test('an event handler that fails', async t => {
     t.strictSame(handled.sort(), [2, 3, 4])
     t.match(await rejection(stream.result), failed)
     t.equal(stream.endReason, 'failed')
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
   })
 
   t.test('synchronously takes no further step', async t => {

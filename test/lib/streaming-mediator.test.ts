@@ -384,7 +384,7 @@ t.test('close', async t => {
     await within(3_000, mediator.close())
     t.match(await within(100, sent), { code: 'MEDIATOR_ERR_STREAM_ABORTED', reason: 'shutdown' })
     t.match(await within(100, published), { code: 'MEDIATOR_ERR_EVENT_HANDLER_FAILED' })
-    t.equal(mediator.openStreams, 0)
+    t.equal(mediator.stats().streams, 0)
     t.match(logs.map(({ msg }) => msg).sort(), [/event handlers did not finish/, /handler goes on/])
     t.match(logs.find(({ msg }) => msg.startsWith('event')), { level: 40, running: 1, dropped: 2 })
   })
@@ -526,7 +526,7 @@ t.test('keeps its promises for any schedule', async t => {
     } catch (error) {
       problems.push(String(error))
     }
-    if (mediator.openStreams !== 0) problems.push(`${mediator.openStreams} streams are open`)
+    if (mediator.stats().streams !== 0) problems.push(`${mediator.stats().streams} streams are open`)
     if (generators !== 0) problems.push(`${generators} generators have not ended`)
     if (running !== 0) problems.push(`${running} event handlers run`)
     if (emitted.length !== handled.length || new Set([...emitted, ...handled]).size !== emitted.length) {

@@ -58,7 +58,7 @@ export class World {
     await this.#until(() => this.#open === 0 && closed, 'every promise settles')
     await turn()
     await turn()
-    if (mediator.openStreams !== 0) this.#ledger.broken.push(`${mediator.openStreams} streams are open at the end`)
+    if (mediator.stats().streams !== 0) this.#ledger.broken.push(`${mediator.stats().streams} streams are open at the end`)
     for (const run of this.#ledger.runs) if (!run.ended) this.#ledger.broken.push('an event handler goes on at the end')
     this.#ledger.checkEveryEvent()
     this.#ledger.checkLog()

@@ -83,7 +83,7 @@ t.test('caller', async t => {
         t.equal(response.headers['content-type'], 'application/problem+json')
         t.match(response.json(), { status: 401, code: 'NO_CALLER', detail: 'Who are you?' })
       }
-      t.equal(app.mediator.openStreams, 0)
+      t.equal(app.mediator.stats().streams, 0)
     })
   }
 
@@ -118,7 +118,7 @@ t.test('caller', async t => {
       client.socket.destroy()
       await left.promise
       await turn()
-      t.strictSame([app.mediator.openStreams, scopes], [0, 0])
+      t.strictSame([app.mediator.stats().streams, scopes], [0, 0])
       t.strictSame(logs.filter(({ level }) => level >= 40), [])
     })
   }
@@ -257,7 +257,7 @@ for (const [what, options] of [
         t.equal(await steps.ended.promise, true, 'open in finally')
         await closed
         await turn()
-        t.strictSame([Connection.opened, disposals(), app.mediator.openStreams], [1, 1, 0])
+        t.strictSame([Connection.opened, disposals(), app.mediator.stats().streams], [1, 1, 0])
         t.strictSame(logs.filter(({ level }) => level >= 40), [])
       })
     }

@@ -36,7 +36,7 @@ for (const finished of [true, false]) {
     await entered.promise
     client.socket.destroy()
     await left.promise
-    while (app.mediator.openStreams > 0) await turn()
+    while (app.mediator.stats().streams > 0) await turn()
     const startedAt = performance.now()
     await app.close()
     t.ok(performance.now() - startedAt < 900, 'closing waits for nobody')
@@ -72,7 +72,7 @@ for (const accept of ['text/event-stream', 'application/json']) {
     await ended.promise
     t.ok(reasons.every(reason => (reason as { reason?: unknown }).reason === 'client-closed'))
     await turn()
-    t.equal(app.mediator.openStreams, 0)
+    t.equal(app.mediator.stats().streams, 0)
     t.strictSame(logs.filter(({ level }) => level >= 40), [])
     t.strictSame(warnings, [], 'no listener leaks')
   })
@@ -130,7 +130,7 @@ t.test('waits at the close of the app for what a hook compresses', async t => {
   app.route(commandRoute(Count, { url: '/count' }))
   const client = new RawClient(await listen(app))
   client.request('POST', '/count', post)
-  while (app.mediator.openStreams === 0) await turn()
+  while (app.mediator.stats().streams === 0) await turn()
   await client.until('\r\n\r\n')
   const startedAt = performance.now()
   await app.close()

@@ -538,7 +538,7 @@ t.test('ends open streams when the app closes, and returns although their reader
   const result = fetch(`http://127.0.0.1:${port}/count`, {
     method: 'POST', headers: { 'content-type': 'application/json', accept: 'application/json', connection: 'close' }, body: '{"to":0}'
   })
-  while (app.mediator.openStreams < 4) await turn()
+  while (app.mediator.stats().streams < 4) await turn()
   const startedAt = performance.now()
   await app.close()
   t.ok(performance.now() - startedAt < 4_000, `${(performance.now() - startedAt).toFixed(0)} ms`)

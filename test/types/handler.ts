@@ -158,10 +158,10 @@ mediator.addEventHandler(FileProcessed, onFileProcessed, {
 })
 const policy: EventHandlerOptions = { onError: 'fail' }
 mediator.addEventHandler(FileProcessed, onFileProcessed, policy)
-const delivery: HandlerOptions = { eventDelivery: 'before-progress' }
+const delivery: HandlerOptions = { eventDelivery: 'before-progress', maxStreamMs: 1_000 }
 mediator.addHandler(ProcessFiles, processFiles, delivery)
 mediator.addHandler(Add, ({ a }) => a, { eventOrder: 'sequential' })
-expectType<Equal<HandlerOptions, Partial<EventDelivery>>>()
+expectType<Equal<Pick<HandlerOptions, keyof EventDelivery>, Partial<EventDelivery>>>()
 // @ts-expect-error An unknown policy.
 mediator.addEventHandler(FileProcessed, onFileProcessed, { onError: 'ignore' })
 // @ts-expect-error The function is for another event.
