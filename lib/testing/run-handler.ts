@@ -10,7 +10,7 @@ import type { RecordedEvent, RecordingOptions } from './recording.js'
 import { snapshot } from './snapshot.js'
 
 /** Options of {@link runHandler}. */
-export interface RunHandlerOptions<D extends CommandDefinition = CommandDefinition> extends Omit<StreamOptions, 'log'>, RecordingOptions {
+export interface RunHandlerOptions<D extends CommandDefinition = CommandDefinition> extends Omit<StreamOptions, 'log' | 'owner'>, RecordingOptions {
   /** Called with each progress: the place to abort. The handler is not resumed before what this returns has settled. */
   readonly onProgress?: (progress: ProgressOf<D>) => unknown
 }

@@ -25,8 +25,12 @@ t.test('tells clients only what is theirs to know', async t => {
   t.strictSame(clientErrors, {
     MalformedEventIdError: 400,
     IdempotencyUnsupportedError: 400,
+    CrossSiteError: 403,
     NotAcceptableError: 406,
     CancelledError: 409,
+    TooManyStreamsOfOwnerError: 429,
+    TooManyStreamsError: 503,
+    DeadlineError: 504,
     ShuttingDownError: 503
   })
 })
