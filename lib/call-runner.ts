@@ -61,6 +61,7 @@ export class CallRunner {
   readonly open: OpenCalls
   readonly endHooks: StreamEndHook[] = []
   readonly #options: CallRunnerOptions
+  readonly #onDispose = (disposal: Promise<void>): void => { void this.open.track(disposal) }
   #closing: Promise<void> | undefined
 
   constructor (options: CallRunnerOptions) {
@@ -186,7 +187,7 @@ export class CallRunner {
   #inherit (maker: CallMaker, { caller = maker.caller, log = maker.log, scope }: CallOptions): Inheritance {
     assertScopeOption('call', scope)
     if (scope === undefined && maker.scope !== undefined) return { caller, log, scope: maker.scope }
-    return { caller, log, scope: new StreamScope(scope ?? this.#options.createScope, disposal => { void this.open.track(disposal) }) }
+    return { caller, log, scope: new StreamScope(scope ?? this.#options.createScope, this.#onDispose) }
   }
 
   // A hook is not part of a stream: whatever becomes of it is logged, and nobody waits.

@@ -161,7 +161,7 @@ export function primed<T extends AsyncGenerator<unknown, unknown, void>> (genera
   return generator
 }
 
-/** A context with further members. Getters stay getters, so that nothing is made which the handler does not use. */
+/** A context with further members. Its getters are left alone, so that nothing is made which the handler does not use. */
 export function extendContext<C extends object, More extends object> (context: C, more: More): C & More {
-  return Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(context), ...Object.getOwnPropertyDescriptors(more) }) as C & More
+  return Object.create(context, Object.getOwnPropertyDescriptors(more)) as C & More
 }

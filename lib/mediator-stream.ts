@@ -4,7 +4,7 @@ import { StreamAbortedError, StreamIteratedError } from './errors.js'
 import type { EndReason } from './errors.js'
 import type { EventGroup, GroupOptions } from './event-group.js'
 import { createStreamId } from './frame-id.js'
-import type { AnyHandler, HandlerContext } from './handler.js'
+import type { AnyHandler } from './handler.js'
 import { HandlerRun } from './handler-run.js'
 import { LazyPromise } from './lazy-promise.js'
 import { logThrown } from './logger.js'
@@ -12,6 +12,7 @@ import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 import type { Scope, StreamScope } from './scope.js'
 import type { StreamEnd } from './stream-end.js'
+import { StreamContext } from './stream-context.js'
 import { StreamIterator } from './stream-iterator.js'
 import type { StreamConsumer } from './stream-iterator.js'
 
@@ -121,6 +122,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   #outcome: Outcome | undefined
   #result: LazyPromise<ResultOf<D>> | undefined
   #settleResult: ((outcome: Outcome) => void) | undefined
+  #onSignal: (() => void) | undefined
   #startedAt = 0
   #deadline: NodeJS.Timeout | undefined
   #detached = false
@@ -211,7 +213,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#run === undefined) {
       this.#start()
     } else if (this.#group.pending >= this.#call.host.maxPendingEvents) {
-      void this.#group.below(this.#call.host.maxPendingEvents).then(this.#step)
+      void this.#group.below(this.#call.host.maxPendingEvents).then(() => this.#step())
     } else {
       this.#step()
     }
@@ -237,7 +239,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   }
 
   #start (): void {
-    const { handler, input, signal, scope, host, settings } = this.#call
+    const { handler, input, signal, scope, host, settings, resumeAfter, caller } = this.#call
     try {
       signal?.throwIfAborted()
       host.streamStarted(this)
@@ -247,14 +249,17 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       return
     }
     scope.enter()
-    signal?.addEventListener('abort', this.#onSignal, { once: true })
+    if (signal !== undefined) {
+      this.#onSignal = () => this.end('cancelled', signal.reason)
+      signal.addEventListener('abort', this.#onSignal, { once: true })
+    }
     this.#startedAt = performance.now()
     if (settings.maxStreamMs <= maxTimeoutMs) this.#deadline = setTimeout(() => this.end('deadline'), settings.maxStreamMs).unref()
     this.#run = new HandlerRun(this.definition.name, this)
-    this.#run.start(handler, input, this.#context())
+    this.#run.start(handler, input, new StreamContext({ emit: this.#group.emit, streamId: this.streamId, resumeAfter, caller }, this))
   }
 
-  readonly #step = (): void => {
+  #step (): void {
     if (this.#endReason === undefined) this.#run!.step()
   }
 
@@ -350,7 +355,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     const { host, scope, signal } = this.#call
     this.#outcome = outcome
     this.#settleResult?.(outcome)
-    signal?.removeEventListener('abort', this.#onSignal)
+    if (this.#onSignal !== undefined) signal!.removeEventListener('abort', this.#onSignal)
     clearTimeout(this.#deadline)
     if (this.#run === undefined) return
     scope.leave(() => this.#call.log)
@@ -403,33 +408,22 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     }
   }
 
-  readonly #onSignal = (): void => {
-    this.end('cancelled', this.#call.signal!.reason)
+  /** @internal */
+  get scope (): Scope {
+    return this.#call.scope.scope
   }
 
-  get #signal (): AbortSignal {
+  /** @internal The mediator as the stream's handler sees it. */
+  get mediator (): MediatorCalls {
+    return this.#call.host.callsOf(this)
+  }
+
+  /** @internal Made when the handler first asks for it. */
+  get signal (): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       if (this.#abortError !== undefined) this.#controller.abort(this.#abortError)
     }
     return this.#controller.signal
-  }
-
-  #context (): HandlerContext {
-    // Getters, because most handlers use none of these: a signal and a child logger cost more than the rest of a short stream.
-    const signal = (): AbortSignal => this.#signal
-    const log = (): Logger => this.log
-    const scope = (): Scope => this.#call.scope.scope
-    const mediator = (): MediatorCalls => this.#call.host.callsOf(this)
-    return {
-      emit: this.#group.emit,
-      streamId: this.streamId,
-      resumeAfter: this.#call.resumeAfter,
-      caller: this.#call.caller,
-      get signal () { return signal() },
-      get log () { return log() },
-      get scope () { return scope() },
-      get mediator () { return mediator() }
-    }
   }
 }

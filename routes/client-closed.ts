@@ -15,9 +15,9 @@ export function hasClientClosed ({ raw: request }: FastifyRequest, { raw: respon
  * @returns what takes the listener away
  */
 export function onClientClosed (request: FastifyRequest, { raw: response }: FastifyReply, listener: () => void): () => void {
-  response.once('close', listener)
+  response.on('close', listener)
   // A response that waits behind another on its connection (HTTP/1.1 pipelining) has no socket yet and never emits `close`.
-  const listeners = request.raw.httpVersionMajor === 1 ? socketListeners(request.raw.socket) : undefined
+  const listeners = response.socket === null ? socketListeners(request.raw.socket) : undefined
   listeners?.add(listener)
   return () => {
     response.off('close', listener)
@@ -31,6 +31,6 @@ function socketListeners (socket: Socket): Set<() => void> {
   if (known !== undefined) return known
   const listeners = new Set<() => void>()
   listenersOf.set(socket, listeners)
-  socket.once('close', () => { for (const listener of listeners) listener() })
+  socket.on('close', () => { for (const listener of listeners) listener() })
   return listeners
 }

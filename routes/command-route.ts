@@ -261,15 +261,16 @@ class CommandRoute {
       request,
       reply,
       replies,
-      commitAfterMs,
-      log: request.log.child({ streamId: stream.streamId, command: this.#definition.name })
+      commitAfterMs
     })
     await body.commit()
     if (body.abandoned) {
       reply.hijack()
       return reply
     }
-    return reply.headers(headersOf(answer)).send(body)
+    reply.headers(headersOf(answer))
+    // Not `reply.send`: what returns the reply waits for its end, and keeps itself and all that it holds until then.
+    return body
   }
 }
 

@@ -4,7 +4,6 @@ import type { CommandDefinition } from '../lib/definition.js'
 import type { EndReason } from '../lib/errors.js'
 import type { FrameEncoder } from '../lib/frame-encoder.js'
 import { logThrown } from '../lib/logger.js'
-import type { Logger } from '../lib/logger.js'
 import { maxTurnMs } from '../lib/mediator-stream.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { problemOf, toldError } from '../lib/problem.js'
@@ -22,7 +21,7 @@ const maxTimeoutMs = 2 ** 31 - 1
 interface Sink {
   /** Whether more may be written before the next drain. */
   write (text: string): boolean
-  end (text: string): void
+  end (text: string): unknown
 }
 
 export interface ReplyStreamOptions {
@@ -32,7 +31,6 @@ export interface ReplyStreamOptions {
   readonly reply: FastifyReply
   readonly replies: OpenReplies
   readonly commitAfterMs: number
-  readonly log: Logger
 }
 
 /**
@@ -48,7 +46,6 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #replies: OpenReplies
-  readonly #log: Logger
   readonly #commitAfterMs: number
   #commitTimer: NodeJS.Timeout | undefined
   #onCommit: { resolve (): void, reject (error: unknown): void } | undefined
@@ -68,7 +65,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #logged = false
   #stopListening: (() => void) | undefined
 
-  constructor ({ stream, encoder, request, reply, replies, commitAfterMs, log }: ReplyStreamOptions) {
+  constructor ({ stream, encoder, request, reply, replies, commitAfterMs }: ReplyStreamOptions) {
     // `close` would make Fastify log a premature end: this Readable never emits `end` when it writes to the response itself.
     super({ emitClose: false })
     this.#stream = stream
@@ -77,7 +74,6 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#reply = reply
     this.#replies = replies
     this.#commitAfterMs = commitAfterMs
-    this.#log = log
   }
 
   /** Whether the client left before there was anything to answer. */
@@ -103,7 +99,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     }
     await new Promise<void>((resolve, reject) => {
       this.#onCommit = { resolve, reject }
-      if (this.#commitAfterMs <= maxTimeoutMs) this.#commitTimer = setTimeout(this.#commit, this.#commitAfterMs)
+      if (this.#commitAfterMs <= maxTimeoutMs) this.#commitTimer = setTimeout(() => this.#commit(), this.#commitAfterMs)
       this.#turnStartedAt = performance.now()
       this.#pull()
     })
@@ -127,7 +123,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     try {
       this.#writeStart()
       this.#finish(this.#encoder.complete(result))
-      this.#log.debug({ reason: 'completed' }, 'stream ended')
+      this.#request.log.debug(this.#fields('completed'), 'stream ended')
     } catch (error) {
       this.onError(error)
     }
@@ -169,11 +165,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
     const { raw: response } = this.#reply
     if (destination as unknown !== response || options?.end === false) return super.pipe(destination, options)
-    response.on('drain', this.#onDrain)
-    this.#open({
-      write: text => response.write(text),
-      end: text => { response.end(text) }
-    })
+    this.#open(response)
     return destination
   }
 
@@ -210,21 +202,21 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     if (this.#turnLength >= chunkLength || performance.now() - this.#turnStartedAt >= maxTurnMs) {
       this.#flush()
       this.#resting = true
-      setImmediate(this.#onTurn)
+      setImmediate(() => this.#onTurn())
       return
     }
     this.#scheduleFlush()
     if (this.blockedAt === undefined) this.#pull()
   }
 
-  readonly #onTurn = (): void => {
+  #onTurn (): void {
     this.#resting = false
     this.#turnStartedAt = performance.now()
     this.#turnLength = 0
     if (this.blockedAt === undefined) this.#pull()
   }
 
-  readonly #onDrain = (): void => {
+  #onDrain (): void {
     this.blockedAt = undefined
     this.#flush()
     if (this.blockedAt === undefined) this.#pull()
@@ -234,10 +226,10 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     // From a microtask, so that the flush comes after all microtasks of this turn: nextTick alone may run before them.
-    queueMicrotask(() => process.nextTick(this.#onFlush))
+    queueMicrotask(() => process.nextTick(() => this.#onFlush()))
   }
 
-  readonly #onFlush = (): void => {
+  #onFlush (): void {
     this.#flushScheduled = false
     this.#flush()
   }
@@ -247,7 +239,11 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     const text = this.#buffer
     this.#buffer = ''
     this.lastWriteAt = performance.now()
-    if (!this.#sink.write(text)) this.blockedAt = this.lastWriteAt
+    if (!this.#sink.write(text)) {
+      this.blockedAt = this.lastWriteAt
+      // Of this Readable `_read` tells.
+      if (this.#sink === this.#reply.raw) this.#reply.raw.once('drain', () => this.#onDrain())
+    }
     this.#count(text)
   }
 
@@ -258,12 +254,18 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#buffer = this.#encoder.start(this.#replies.heartbeatMs)
   }
 
-  readonly #commit = (): void => {
+  #commit (): void {
     if (this.#onCommit === undefined) return
-    clearTimeout(this.#commitTimer)
+    this.#clearCommitTimer()
     this.#writeStart()
     this.#onCommit.resolve()
     this.#onCommit = undefined
+  }
+
+  // Not kept: a stream may live for days.
+  #clearCommitTimer (): void {
+    clearTimeout(this.#commitTimer)
+    this.#commitTimer = undefined
   }
 
   #open (sink: Sink): void {
@@ -282,7 +284,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   // Before the commit a failure is an HTTP status, at once.
   #refuse (error: unknown): void {
-    clearTimeout(this.#commitTimer)
+    this.#clearCommitTimer()
     this.#closed = true
     this.#stopListening?.()
     this.#onCommit!.reject(error)
@@ -292,7 +294,13 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   #logFailure (error: unknown, reason: EndReason, level: 'info' | 'error'): void {
     this.#logged = true
-    logThrown(this.#log, level, error, { reason }, 'stream ended')
+    logThrown(this.#request.log, level, error, this.#fields(reason), 'stream ended')
+  }
+
+  // Not a child logger for one line.
+  #fields (reason: EndReason): Record<string, unknown> {
+    const { streamId, definition: { name: command } } = this.#stream
+    return { streamId, command, reason }
   }
 
   #finish (terminal: string): void {
@@ -320,13 +328,12 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #close (reason: EndReason): void {
     if (this.#closed) return
     this.#closed = true
-    clearTimeout(this.#commitTimer)
+    this.#clearCommitTimer()
     this.#replies.delete(this)
     this.#stopListening?.()
-    this.#reply.raw.off('drain', this.#onDrain)
     this.#buffer = ''
     if (this.#terminal === undefined) {
-      if (!this.#logged) this.#log.info({ reason }, 'stream ended')
+      if (!this.#logged) this.#request.log.info(this.#fields(reason), 'stream ended')
       this.#stream.end(reason)
     }
     this.#onCommit?.resolve()
