@@ -7,6 +7,7 @@ import { eventRateRows } from './event-rate-rows.js'
 import { idleRows } from './idle-rows.js'
 import type { Row } from './row.js'
 import { serverRows } from './server-rows.js'
+import { stallRows } from './stall-rows.js'
 
 // What is measured runs in processes of its own. Each round measures each subject once, in turn, so that a ratio compares
 // figures of the same minute; the tables show the medians of the rounds.
@@ -20,7 +21,7 @@ const { values } = parseArgs({
 })
 const effort = values.quick ? { scale: 10, rounds: 3 } : { scale: 1, rounds: 5 }
 
-const parts = { servers: serverRows, idle: idleRows, 'event-rate': eventRateRows, 'event-overlap': eventOverlapRows, 'event-memory': eventMemoryRows }
+const parts = { servers: serverRows, idle: idleRows, stall: stallRows, 'event-rate': eventRateRows, 'event-overlap': eventOverlapRows, 'event-memory': eventMemoryRows }
 if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
   throw new Error(`--only takes one of ${Object.keys(parts).join(', ')}, not "${values.only}"`)
 }
