@@ -38,6 +38,8 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
     reply.hijack()
     return
   }
+  // Fastify closes the connection behind a body that it could not read, and Node warns of that header in HTTP/2, which has none.
+  if (request.raw.httpVersionMajor > 1) reply.removeHeader('connection')
   // Somebody who comes back at once finds what they left; those who come back together find each other.
   if (problem.retryable && !reply.hasHeader('retry-after')) reply.header('retry-after', 1 + Math.floor(Math.random() * maxRetryAfterS))
   // A Buffer, because Fastify adds a charset to a text, and the media type has none.
