@@ -101,7 +101,7 @@ export interface CommandRouteOptions<D extends CommandDefinition, S extends Fast
 const commands = new WeakMap<object, CommandDefinition>()
 
 // @fastify/compress would hold frames back. Its option is not one of Fastify's types.
-const uncompressed = { compress: false }
+const uncompressed = { compress: false } as const
 
 /** The command that a route's handler runs, or undefined for any other route. */
 export function commandOf (handler: object): CommandDefinition | undefined {
@@ -127,6 +127,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     method,
     commitAfterMs,
     refusesCrossSite: !crossSite && definition.kind === 'command' && (method === 'GET' || (map !== undefined && schema?.body === undefined)),
+    hasTimeout: rest.handlerTimeout !== undefined,
     caller,
     owner,
     scope,
@@ -176,6 +177,7 @@ interface CommandRouteSettings {
   readonly method: 'GET' | 'POST'
   readonly commitAfterMs: number | undefined
   readonly refusesCrossSite: boolean
+  readonly hasTimeout: boolean
   readonly map: ((request: FastifyRequest) => unknown) | undefined
   readonly caller: CommandRouteOptions<CommandDefinition>['caller']
   readonly owner: CommandRouteOptions<CommandDefinition>['owner']
@@ -263,6 +265,7 @@ class CommandRoute {
       replies,
       commitAfterMs
     })
+    if (this.#settings.hasTimeout) endInTime(stream, request, reply)
     await body.commit()
     if (body.abandoned) {
       reply.hijack()
@@ -272,6 +275,14 @@ class CommandRoute {
     // Not `reply.send`: what returns the reply waits for its end, and keeps itself and all that it holds until then.
     return body
   }
+}
+
+// A `handlerTimeout` of the route. Fastify answers it until the headers are sent, and then cuts the connection of a reply that is not
+// ended by the listeners of this signal.
+function endInTime (stream: MediatorStream<CommandDefinition>, { signal }: FastifyRequest, { raw: response }: FastifyReply): void {
+  signal.addEventListener('abort', () => {
+    if (signal.reason instanceof errorCodes.FST_ERR_HANDLER_TIMEOUT && response.headersSent) stream.end('deadline')
+  }, { once: true })
 }
 
 function headersOf (answer: AnswerType): Record<string, string> {
