@@ -14,7 +14,9 @@ export function createDefaultLogger (): Logger {
 /** Logs what was thrown, whatever it is: a logger reads an error's members, and some throw when they are read. */
 export function logThrown (log: Logger, level: 'debug' | 'info' | 'warn' | 'error', thrown: unknown, fields: Record<string, unknown>, message: string): void {
   try {
-    log[level]({ ...fields, err: thrown }, message)
+    // What JSON leaves out would be missing in the line.
+    const err = thrown === undefined || typeof thrown === 'symbol' || typeof thrown === 'function' ? String(thrown) : thrown
+    log[level]({ ...fields, err }, message)
   } catch {
     log[level]({ ...fields, err: new Error('an error whose members cannot be read') }, message)
   }

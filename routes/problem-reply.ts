@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { DeadlineError, ShuttingDownError, TooManyStreamsError } from '../lib/errors.js'
 import { logThrown } from '../lib/logger.js'
 import { problemOf } from '../lib/problem.js'
 import { hasClientClosed } from './client-closed.js'
@@ -8,8 +7,8 @@ import { hasClientClosed } from './client-closed.js'
 // The longest that `Retry-After` tells a client to wait, in seconds.
 const maxRetryAfterS = 5
 
-// These say that the server works as it should.
-const limits = [ShuttingDownError, TooManyStreamsError, DeadlineError]
+// These say that the server works as it should. Codes, because `instanceof` calls a proxy's trap, and what that throws would be told.
+const limits = new Set(['MEDIATOR_ERR_SHUTTING_DOWN', 'MEDIATOR_ERR_TOO_MANY_STREAMS', 'MEDIATOR_ERR_DEADLINE'])
 
 const streamIds = new WeakMap<FastifyRequest, string>()
 
@@ -30,7 +29,7 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
     // A 5xx tells the client nothing but the id under which the log has the error.
     const instance = streamId ?? randomBytes(16).toString('base64url')
     problem = problemOf(error, instance)
-    logThrown(request.log, limits.some(Limit => error instanceof Limit) ? 'info' : 'error', error, { streamId, instance }, 'request failed')
+    logThrown(request.log, limits.has(problem.code) ? 'info' : 'error', error, { streamId, instance }, 'request failed')
   } else if (!left) {
     logThrown(request.log, 'info', error, { streamId }, 'request failed')
   }
