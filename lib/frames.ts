@@ -6,11 +6,11 @@ import type { MediatorStream } from './mediator-stream.js'
 import { problemOf, toldError } from './problem.js'
 
 /** One frame of a stream, for an SSE plugin that writes it. */
-export interface StreamFrame {
+export interface StreamFrame<Data = unknown> {
   readonly event: string
   readonly id: string
   /** The value that JSON carries, or its text. */
-  readonly data: unknown
+  readonly data: Data
 }
 
 /** Options of {@link frames}. */
@@ -24,10 +24,28 @@ export interface FramesOptions {
  * stream. It never throws what the handler threw: that is the frame `failed`, and a line in the log.
  * @throws MEDIATOR_ERR_INVALID_OPTIONS, MEDIATOR_ERR_STREAM_ITERATED
  */
-export async function * frames<D extends CommandDefinition> (
+export function frames<D extends CommandDefinition> (
+  stream: MediatorStream<D>, options: FramesOptions & { readonly data: 'text' }
+): AsyncGenerator<StreamFrame<string>, void, void>
+export function frames<D extends CommandDefinition> (stream: MediatorStream<D>, options?: FramesOptions): AsyncGenerator<StreamFrame, void, void>
+export function frames<D extends CommandDefinition> (
   stream: MediatorStream<D>, { data = 'value' }: FramesOptions = {}
 ): AsyncGenerator<StreamFrame, void, void> {
   if (data !== 'value' && data !== 'text') throw new InvalidOptionsError('frames', "data must be 'value' or 'text'")
+  const generator = framesOf(stream, data)
+  const leave = generator.return.bind(generator)
+  // A generator's own would wait until the handler has yielded again.
+  return Object.assign(generator, {
+    return: async () => {
+      stream.abort()
+      return await leave()
+    }
+  })
+}
+
+async function * framesOf<D extends CommandDefinition> (stream: MediatorStream<D>, data: 'value' | 'text'): AsyncGenerator<StreamFrame, void, void> {
+  // A stream that was read before is a mistake of the program, not a failure of the stream.
+  const iterator = stream[Symbol.asyncIterator]()
   const encoder = new FrameEncoder(stream.definition, stream.streamId, 'ndjson', frameStyle(stream.definition))
   const frameOf = (line: string): StreamFrame => {
     const frame = JSON.parse(line) as StreamFrame
@@ -36,7 +54,16 @@ export async function * frames<D extends CommandDefinition> (
   let last
   try {
     yield frameOf(encoder.start())
-    for await (const progress of stream) yield frameOf(encoder.progress(progress))
+    for await (const progress of { [Symbol.asyncIterator]: () => iterator }) {
+      let line
+      try {
+        line = encoder.progress(progress)
+      } catch (error) {
+        stream.end('failed', error)
+        throw error
+      }
+      yield frameOf(line)
+    }
     last = encoder.complete(await stream.result)
   } catch (error) {
     // Not before its events have settled, as for a route.
