@@ -364,3 +364,20 @@ t.test('writes what a client sends into one line of the log', async t => {
     t.not(JSON.parse(text).msg, 'forged')
   }
 })
+
+t.test('tells every kind of client of a deadline, and logs it as no error', async t => {
+  const { app, logs } = await createLogged(t, { maxStreamMs: 100 })
+  app.mediator.addHandler(Count, async (_input, { signal }) => {
+    await once(signal, 'abort')
+    return { total: 1 }
+  })
+  app.route(commandRoute(Count, { url: '/waiting' }))
+  app.route(commandRoute(Count, { url: '/streaming', commitAfterMs: 0 }))
+  // The timer of a deadline does not keep a process alive; a server does.
+  await listen(app)
+  const send = async (url: string, accept: string) => await app.inject({ method: 'POST', url, payload: { to: 1 }, headers: { accept } })
+  const deadline = { status: 504, code: 'MEDIATOR_ERR_DEADLINE', retryable: false, detail: undefined }
+  for (const accept of ['text/event-stream', 'application/json']) t.match((await send('/waiting', accept)).json(), deadline)
+  for (const accept of ['text/event-stream', 'application/x-ndjson']) t.match(readFrames((await send('/streaming', accept)).body).at(-1), { event: 'failed', data: deadline })
+  t.strictSame(logs.filter(({ level }) => level >= 40), [])
+})
