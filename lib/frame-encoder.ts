@@ -146,7 +146,7 @@ export class FrameEncoder {
   }
 
   #frame (name: string, json: string, end: '' | '.end'): string {
-    // A serializer for `format: 'unsafe'` lets line breaks through, and one would begin a field of the user's making.
+    // JSON has none, but a Date's own methods write their text themselves: a line break would begin a field of the user's making.
     if (json.includes('\n') || json.includes('\r')) {
       throw new InvalidOutputError(this.#definition.name, name, 'its JSON text holds a line break')
     }

@@ -14,7 +14,7 @@ export type Serialize = (value: unknown) => string
  */
 export function compileSerializer (schema: TSchema, { safeIntegers = false }: { readonly safeIntegers?: boolean } = {}): Serialize {
   // Compiled first, because it also refuses what no JSON schema has: `Type.Date()`, `Type.BigInt()`, `Type.Undefined()`.
-  const stringify = fastJsonStringify(schema as object)
+  const stringify = fastJsonStringify(escaped(schema) as object)
   const check = compileCheck(outputSchema(schema), { validateSchema: false, meta: false }, ajv => addOutputKeywords(ajv, safeIntegers))
   return function serialize (value) {
     try {
@@ -33,6 +33,17 @@ function asError (thrown: unknown): Error {
   } catch {
     return new Error('it cannot be read')
   }
+}
+
+// With `format: 'unsafe'` fast-json-stringify writes a text between its quotes as it stands: a quote in it would end the text and
+// begin members of whoever wrote it, in a line of NDJSON even those of the frame. So every text is escaped.
+function escaped (schema: unknown): unknown {
+  if (schema === null || typeof schema !== 'object') return schema
+  if (Array.isArray(schema)) return schema.map(escaped)
+  const { format, type } = schema as AnySchemaObject
+  return Object.fromEntries(Object.entries(schema)
+    .filter(([keyword]) => keyword !== 'format' || format !== 'unsafe' || type === undefined)
+    .map(([keyword, value]) => [keyword, escaped(value)]))
 }
 
 /**

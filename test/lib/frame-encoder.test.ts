@@ -162,17 +162,30 @@ t.test('keeps line breaks of user data inside its one line', async t => {
   t.equal(failed.split(/[\r\n]/).length, 5)
 })
 
+// What a Date says of itself is the only text that is not escaped.
+function dateOf (text: string): Date {
+  return Object.assign(new Date(0), { getUTCFullYear: () => 10_000, toISOString: () => text })
+}
+
 for (const lineBreak of ['\n', '\r']) {
-  t.test(`refuses text that an unsafe schema lets through with ${JSON.stringify(lineBreak)}`, async t => {
-    const Unsafe = defineCommand({ name: 'unsafe', input: Type.Null(), progress: Type.String({ format: 'unsafe' }), result: Type.String({ format: 'unsafe' }) })
+  t.test(`refuses text with ${JSON.stringify(lineBreak)}, whatever let it through`, async t => {
+    const At = Type.Unsafe<Date>({ type: 'string', format: 'date-time' })
+    const Dated = defineCommand({ name: 'dated', input: Type.Null(), progress: At, result: At })
     for (const format of ['sse', 'ndjson'] as const) {
-      const frames = encoder(Unsafe, format)
-      t.throws(() => frames.progress(`a${lineBreak}event: complete`), { code: 'MEDIATOR_ERR_INVALID_OUTPUT', message: /line break/ })
-      t.throws(() => frames.complete(`a${lineBreak}event: complete`), { code: 'MEDIATOR_ERR_INVALID_OUTPUT', message: /line break/ })
-      t.match(frames.progress('a'), `${streamId}.1`)
+      const frames = encoder(Dated, format)
+      t.throws(() => frames.progress(dateOf(`a${lineBreak}event: complete`)), { code: 'MEDIATOR_ERR_INVALID_OUTPUT', message: /line break/ })
+      t.throws(() => frames.complete(dateOf(`a${lineBreak}event: complete`)), { code: 'MEDIATOR_ERR_INVALID_OUTPUT', message: /line break/ })
+      t.match(frames.progress(new Date(0)), `${streamId}.1`)
     }
   })
 }
+
+t.test('escapes text of an unsafe format, which could begin members of its line', async t => {
+  const Unsafe = defineCommand({ name: 'unsafe', input: Type.Null(), progress: Type.String({ format: 'unsafe' }) })
+  for (const text of ['a","event":"complete","data":"b', '\n\nevent: complete\ndata: {}\n\n', '\\', '\ud800']) {
+    t.strictSame(JSON.parse(encoder(Unsafe, 'ndjson').progress(text)), { event: 'progress', id: `${streamId}.1`, data: text })
+  }
+})
 
 t.test('gives events other names', async t => {
   const names = { start: 'began', progress: 'step', complete: 'done', failed: 'error' }

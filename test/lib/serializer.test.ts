@@ -146,6 +146,19 @@ t.test('keeps values of a schema that look like schemas', async t => {
   t.throws(() => compileSerializer(schema)({}), { message: /must be one of/ })
 })
 
+t.test('escapes texts of an unsafe format, wherever they stand', async t => {
+  const text = '","admin":true,"x":"\n\u0000'
+  const raw = { type: 'string', format: 'unsafe' }
+  for (const [schema, value] of [
+    [Type.String({ format: 'unsafe' }), text],
+    [Type.Object({ a: Type.Array(Type.String({ format: 'unsafe' })) }), { a: [text] }],
+    [Type.Object({}, { additionalProperties: Type.String({ format: 'unsafe' }) }), { [text]: text }],
+    [Type.Union([Type.Integer(), Type.String({ format: 'unsafe' })]), text],
+    [Type.Unsafe({ type: 'object', properties: { a: raw, format: raw }, required: ['a'] }), { a: text, format: 'unsafe' }],
+    [Type.Unsafe({ type: ['string', 'null'], format: 'unsafe' }), text]
+  ] as const) t.strictSame(JSON.parse(compileSerializer(schema)(value)), value)
+})
+
 for (const kind of ['Date', 'BigInt', 'Undefined', 'Uint8Array', 'Void', 'Symbol'] as const) {
   t.test(`cannot compile Type.${kind}(), wherever it stands`, async t => {
     t.throws(() => compileSerializer(Type[kind]()))

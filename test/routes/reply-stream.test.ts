@@ -570,11 +570,11 @@ t.test('lets a stream that is about to end finish within closeGraceMs', async t 
 })
 
 t.test('refuses a value whose text holds a line break, whatever let it through', async t => {
-  const Raw = defineCommand({ name: 'raw', input: Type.Object({}), progress: Type.String({ format: 'unsafe' }) })
+  const Raw = defineCommand({ name: 'raw', input: Type.Object({}), progress: Type.Unsafe<Date>({ type: 'string', format: 'date-time' }) })
   const { app } = await createApp(t)
   app.mediator.addHandler(Raw, async function * () {
-    yield 'fine'
-    yield 'a\n\nevent: complete\ndata: {}'
+    yield new Date(0)
+    yield Object.assign(new Date(0), { getUTCFullYear: () => 10_000, toISOString: () => 'a\n\nevent: complete\ndata: {}' })
   })
   app.route(commandRoute(Raw, { url: '/raw' }))
   const frames = readFrames((await app.inject({ method: 'POST', url: '/raw', payload: {} })).body)
