@@ -8,6 +8,9 @@ export interface FieldError {
   readonly message: string
 }
 
+// A client can send a key as long as its body, and gets it back.
+const maxFieldLength = 256
+
 /**
  * Compiles a check that changes nothing, or at most fills in defaults. Each call has an Ajv of its own, because one
  * instance refuses two schemas with the same `$id`.
@@ -55,7 +58,8 @@ function fieldOf ({ instancePath, params }: ErrorObject): string {
   const path = instancePath.split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
   const key = params['missingProperty'] ?? params['additionalProperty'] ?? params['unevaluatedProperty'] ?? params['propertyName']
   if (typeof key === 'string') path.push(key)
-  return path.join('.')
+  const field = path.join('.')
+  return field.length > maxFieldLength ? `${field.slice(0, maxFieldLength - 1)}…` : field
 }
 
 function messageOf ({ keyword, message, params }: ErrorObject): string {

@@ -74,6 +74,13 @@ t.test('names keys refused by other keywords', async t => {
     [{ field: 'a.b', message: 'is not allowed' }])
 })
 
+t.test('shortens the name of a field, which may be as long as what a client sends', async t => {
+  const closed = Type.Object({}, { additionalProperties: false })
+  for (const [length, expected] of [[256, 'x'.repeat(256)], [257, `${'x'.repeat(255)}…`], [100_000, `${'x'.repeat(255)}…`]] as const) {
+    t.strictSame(fieldErrors(errorsOf(closed, { ['x'.repeat(length)]: 1 })), [{ field: expected, message: 'is not allowed' }])
+  }
+})
+
 t.test('names the keyword where an error has no message', async t => {
   t.strictSame(fieldErrors([{ keyword: 'even', instancePath: '', schemaPath: '#/even', params: {} }]), [{ field: '', message: 'fails even' }])
 })
