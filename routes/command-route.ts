@@ -211,7 +211,10 @@ class CommandRoute {
     const seen = lastFrameSeen(request, parameters)
     if (request.headers['idempotency-key'] !== undefined || parameters.has('idempotencyKey')) throw new IdempotencyUnsupportedError()
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
-    if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) return reply.code(204).send()
+    if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) {
+      // A cache may keep a 204 (RFC 9110 §15.3.5), and the next request of this url carries no id.
+      return reply.code(204).header('cache-control', 'no-store').send()
+    }
     const input = await this.#input(request)
     const { caller = defaults.caller, owner = defaults.owner, scope = defaults.scope } = this.#settings
     const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, {
@@ -304,6 +307,7 @@ function lastFrameSeen ({ headers }: FastifyRequest, parameters: URLSearchParams
 
 // From the url, because validation has taken the protocol's parameters out of `request.query`.
 function protocolParametersOf ({ url }: FastifyRequest): URLSearchParams {
-  const query = url.indexOf('?')
+  // Fastify takes a fragment, which no browser sends, for a query string.
+  const query = url.search(/[?#]/)
   return new URLSearchParams(query === -1 ? '' : url.slice(query + 1))
 }

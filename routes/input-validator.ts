@@ -36,10 +36,27 @@ export function compileInputCheck (schema: TSchema): (input: unknown) => void {
   }
 }
 
+// A schema that refers to itself is checked by recursion, and a client decides how deep that goes.
+function shallow (validate: ValidateFunction): ValidateFunction {
+  const check = ((value, context) => {
+    try {
+      const valid = validate(value, context)
+      check.errors = validate.errors ?? null
+      return valid
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      check.errors = [{ keyword: 'depth', instancePath: '', schemaPath: '#', params: {}, message: 'is nested too deeply' }]
+      return false
+    }
+  }) as ValidateFunction
+  // By `schemaEnv` Fastify knows a validator that takes a context.
+  return Object.assign(check, { schema: validate.schema, schemaEnv: validate.schemaEnv })
+}
+
 function compile (schema: TSchema): ValidateFunction {
   // A compiler of its own each time: one compiler gives the first schema of an `$id` to every later one. Its declaration says
   // that it takes the schema; it takes Fastify's route definition.
-  return AjvCompiler()({}, { customOptions: strict })({ schema }) as ValidateFunction
+  return shallow(AjvCompiler()({}, { customOptions: strict })({ schema }) as ValidateFunction)
 }
 
 function withoutProtocolParameters (query: unknown): Record<string, unknown> {

@@ -150,7 +150,44 @@ t.test('starts no command for a request that carries an id', async t => {
     const response = await app.inject(request)
     t.equal(response.statusCode, 204)
     t.equal(response.body, '')
+    t.equal(response.headers['cache-control'], 'no-store', 'nothing between may keep it for requests without an id')
   }
+  t.strictSame(started, [])
+})
+
+t.test('finds the id in a fragment too, which Fastify takes for a query string', async t => {
+  const { app, started } = await createCounter(t)
+  app.route(commandRoute(Count, { url: '/count', method: 'GET' }))
+  const client = new RawClient(await listen(app))
+  client.request('GET', `/count#to=1&lastEventId=${seenId}`, { headers: { connection: 'close' } })
+  await client.closed()
+  t.match(client.text, /^HTTP\/1.1 204 /)
+  t.strictSame(started, [])
+})
+
+t.test('refuses a body that is nested deeper than its schema can follow', async t => {
+  const Tree = Type.Unsafe<object>({ $ref: '#/definitions/tree', definitions: { tree: { type: 'object', properties: { child: { $ref: '#/definitions/tree' } } } } })
+  const Grow = defineCommand({ name: 'grow', input: Tree })
+  const Mapped = defineCommand({ name: 'mapped', input: Tree })
+  const { app, logs } = await createApp(t)
+  for (const command of [Grow, Mapped]) app.mediator.addHandler(command, async () => null)
+  app.route(commandRoute(Grow, { url: '/grow' }))
+  app.route(commandRoute(Mapped, { url: '/mapped', schema: { body: Type.Unsafe<object>({ type: 'object' }) }, map: request => request.body as object }))
+  const payload = `${'{"child":'.repeat(100_000)}{}${'}'.repeat(100_000)}`
+  for (const url of ['/grow', '/mapped']) {
+    const headers = { 'content-type': 'application/json' }
+    t.match((await app.inject({ method: 'POST', url, headers, payload })).json(), { status: 400, code: 'FST_ERR_VALIDATION', errors: [{ field: '', message: 'is nested too deeply' }] })
+    t.equal((await app.inject({ method: 'POST', url, headers, payload: '{"child":{"child":{}}}' })).statusCode, 200)
+  }
+  t.strictSame(logs.filter(({ level }) => level >= 50), [])
+})
+
+t.test('hides what an input of map that cannot be read throws', async t => {
+  const { app, started } = await createCounter(t)
+  app.route(commandRoute(Count, { url: '/count', map: () => ({ get to (): number { throw new Error('secret') }, label: '' }) }))
+  const response = await app.inject({ method: 'POST', url: '/count' })
+  t.equal(response.statusCode, 500)
+  t.notMatch(response.body, 'secret')
   t.strictSame(started, [])
 })
 
