@@ -7,7 +7,8 @@ import { describeErrors } from '../lib/schema-check.js'
 import { protocolParameters, readTexts } from './query-input.js'
 
 // Fastify's own options take "5" for an integer, [1, null] for strings and drop unknown keys. A client that sends those has a bug.
-const strict = { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false, strict: false } as const
+// `1e400` is JSON, and Infinity once it is parsed: an integer unless numbers are strict, too.
+const strict = { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false, strict: false, strictNumbers: true } as const
 
 /**
  * An input's schema as clients must follow it: a top-level `Type.Object` that does not speak of additional properties is

@@ -191,6 +191,27 @@ t.test('hides what an input of map that cannot be read throws', async t => {
   t.strictSame(started, [])
 })
 
+t.test('takes no number that JSON cannot hold for an integer', async t => {
+  const { app, started } = await createCounter(t)
+  app.route(commandRoute(Count, { url: '/count' }))
+  for (const number of ['1e400', '-1e400']) {
+    const response = await app.inject({ method: 'POST', url: '/count', headers: json, payload: `{"to":${number}}` })
+    t.match(response.json(), { status: 400, errors: [{ field: 'to' }] })
+  }
+  t.strictSame(started, [])
+})
+
+t.test('hides what cannot be looked at, and answers it as any other failure', async t => {
+  const { app, logs } = await createApp(t)
+  const refuse = (): never => { throw new Error('secret') }
+  app.mediator.addHandler(Add, async () => { throw new Proxy({}, { get: refuse, getPrototypeOf: refuse }) })
+  app.route(commandRoute(Add, { url: '/add' }))
+  const response = await app.inject({ method: 'POST', url: '/add', payload: { a: 1, b: 2 } })
+  t.equal(response.headers['content-type'], 'application/problem+json')
+  t.match(response.json(), { status: 500, code: 'INTERNAL_SERVER_ERROR', detail: undefined })
+  t.equal(logs.filter(({ level }) => level === 50).length, 1)
+})
+
 t.test('closes a top-level object that does not speak of additional properties, and nothing else', async t => {
   const { app } = await createApp(t)
   const inputs = {
