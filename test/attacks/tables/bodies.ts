@@ -4,7 +4,6 @@ import type { Request } from '../http-client.js'
 export interface BodyRow {
   readonly name: string
   readonly request: Omit<Request, 'path'>
-
   readonly status: number
   /** What the handler gets; for 200. */
   readonly input?: unknown
