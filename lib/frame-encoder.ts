@@ -126,9 +126,11 @@ export class FrameEncoder {
     try {
       return this.#failed(problem)
     } catch {
-      // Whatever made it too long, the reader learns that the stream has failed.
-      const { type, title, status, instance, code, retryable } = problem
-      return this.#failed({ type, title, status, ...(instance !== undefined && { instance }), code: code.slice(0, 128), retryable })
+      // Whatever made it too long, the reader learns that the stream has failed: this one fits, and nobody catches what it throws. An
+      // escaped character would take six bytes.
+      const { type, title, status, instance, retryable } = problem
+      const code = problem.code.slice(0, 128).replaceAll(/[^ -~]/g, '?')
+      return this.#failed({ type, title, status, ...(instance !== undefined && { instance }), code, retryable })
     }
   }
 

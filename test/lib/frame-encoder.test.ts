@@ -187,6 +187,25 @@ t.test('escapes text of an unsafe format, which could begin members of its line'
   }
 })
 
+for (const [format, framing] of [['sse', 'event'], ['sse', 'envelope'], ['ndjson', 'event']] as const) {
+  t.test(`tells of a failure that makes too long a frame without its words, as ${format} ${framing}`, async t => {
+    const style = frameStyle(ProcessFiles, framing, { failed: 'f'.repeat(64) })
+    for (const [message, code, told] of [
+      ['x'.repeat(5_000), 'TOO_LONG', 'TOO_LONG'],
+      ['no', '\0'.repeat(5_000), '?'.repeat(128)],
+      ['no', '\ud800'.repeat(5_000), '?'.repeat(128)],
+      ['"'.repeat(5_000), '"'.repeat(5_000), '"'.repeat(128)]
+    ] as const) {
+      // The longest of what else is told.
+      const problem = problemOf(Object.assign(new Error(message), { statusCode: 431, code }), streamId)
+      const frame = new FrameEncoder(ProcessFiles, streamId, format, style, 1_024).failed(problem)
+      t.ok(Buffer.byteLength(frame) <= 1_024)
+      t.match(frame, `${streamId}.1.end`)
+      t.match(JSON.parse(frame.replace(/^[^{]*/, '')), format === 'sse' ? { status: 431, code: told, detail: undefined } : { data: { status: 431, code: told, detail: undefined } })
+    }
+  })
+}
+
 t.test('gives events other names', async t => {
   const names = { start: 'began', progress: 'step', complete: 'done', failed: 'error' }
   const frames = encoder(ProcessFiles, 'sse', 'event', names)
