@@ -306,8 +306,9 @@ function lastFrameSeen ({ headers }: FastifyRequest, parameters: URLSearchParams
 }
 
 // From the url, because validation has taken the protocol's parameters out of `request.query`.
-function protocolParametersOf ({ url }: FastifyRequest): URLSearchParams {
-  // Fastify takes a fragment, which no browser sends, for a query string.
-  const query = url.search(/[?#]/)
+function protocolParametersOf ({ url, server }: FastifyRequest): URLSearchParams {
+  // Fastify takes a fragment, which no browser sends, for a query string, and what follows a semicolon where it is told to.
+  const { useSemicolonDelimiter, routerOptions } = server.initialConfig as { useSemicolonDelimiter?: boolean, routerOptions?: { useSemicolonDelimiter?: boolean } }
+  const query = url.search(useSemicolonDelimiter || routerOptions?.useSemicolonDelimiter ? /[?#;]/ : /[?#]/)
   return new URLSearchParams(query === -1 ? '' : url.slice(query + 1))
 }

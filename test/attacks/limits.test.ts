@@ -14,9 +14,9 @@ async function createHolder (t: Parameters<typeof createApp>[0], options: Parame
   const ended = deferred<StreamEnd>()
   app.mediator.onStreamEnd(ended.resolve)
   app.mediator.addHandler(Hold, async function * ({ size }, { signal }) {
-    const endless = size > 1_000_000
-    do yield 'x'.repeat(size)
-    while (endless)
+    yield 'x'.repeat(size)
+    const more = size > 1_000_000 ? 1_000 : 0
+    for (let n = 0; n < more; n++) yield 'x'.repeat(size)
     await new Promise(resolve => signal.addEventListener('abort', resolve))
   })
   app.route(commandRoute(Hold, { url: '/hold' }))
@@ -60,7 +60,7 @@ t.test('a value that makes a longer frame than allowed ends its stream', async t
   t.match(await ended, { reason: 'failed' })
 })
 
-t.test('a client that reads nothing of what does not end is cut', async t => {
+t.test('a client that reads nothing of 2 GB is cut', async t => {
   const { app, port, ended } = await createHolder(t, { stallTimeoutMs: 200, maxFrameBytes: 4_000_000 })
   const client = new RawClient(port)
   client.socket.pause()

@@ -3,6 +3,7 @@ import t from 'tap'
 import fastifySwagger from '@fastify/swagger'
 import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
+import type { FastifyServerOptions } from 'fastify'
 import { commandRoute, commandRoutes, defineCommand, defineEvent, defineQuery } from '../../index.js'
 import { Add, Count, Watch, createApp, deferred, listen } from '../support/app.js'
 import { readFrames } from '../../lib/testing/index.js'
@@ -163,6 +164,23 @@ t.test('finds the id in a fragment too, which Fastify takes for a query string',
   await client.closed()
   t.match(client.text, /^HTTP\/1.1 204 /)
   t.strictSame(started, [])
+})
+
+t.test('finds the id behind a semicolon where Fastify is told to', async t => {
+  for (const server of [{ routerOptions: { useSemicolonDelimiter: true } }, { useSemicolonDelimiter: true }]) {
+    // The router's options are there, and not all of them in its type.
+    const { app } = await createApp(t, {}, server as FastifyServerOptions)
+    const started: unknown[] = []
+    app.mediator.addHandler(Count, async function * (input) {
+      started.push(input)
+      return { total: 0 }
+    })
+    app.route(commandRoute(Count, { url: '/count', method: 'GET' }))
+    t.equal((await app.inject({ method: 'GET', url: `/count;to=1&lastEventId=${seenId}` })).statusCode, 204)
+    t.strictSame(started, [])
+    t.equal((await app.inject({ method: 'GET', url: '/count;to=1' })).statusCode, 200)
+    t.equal(started.length, 1)
+  }
 })
 
 t.test('refuses a body that is nested deeper than its schema can follow', async t => {
