@@ -305,10 +305,15 @@ function lastFrameSeen ({ headers }: FastifyRequest, parameters: URLSearchParams
   return id === undefined ? undefined : parseFrameId(id)
 }
 
+// Both places are there, and the new one is missing in Fastify's type.
+interface RouterConfig {
+  readonly useSemicolonDelimiter?: boolean
+}
+
 // From the url, because validation has taken the protocol's parameters out of `request.query`.
 function protocolParametersOf ({ url, server }: FastifyRequest): URLSearchParams {
   // Fastify takes a fragment, which no browser sends, for a query string, and what follows a semicolon where it is told to.
-  const { useSemicolonDelimiter, routerOptions } = server.initialConfig as { useSemicolonDelimiter?: boolean, routerOptions?: { useSemicolonDelimiter?: boolean } }
-  const query = url.search(useSemicolonDelimiter || routerOptions?.useSemicolonDelimiter ? /[?#;]/ : /[?#]/)
+  const config = server.initialConfig as RouterConfig & { readonly routerOptions?: RouterConfig }
+  const query = url.search(config.useSemicolonDelimiter || config.routerOptions?.useSemicolonDelimiter ? /[?#;]/ : /[?#]/)
   return new URLSearchParams(query === -1 ? '' : url.slice(query + 1))
 }
