@@ -1,0 +1,4 @@
+import { caddy } from './proxy.js'
+import { testProxy } from './suite.js'
+
+await testProxy(caddy)

@@ -1,0 +1,46 @@
+import { once } from 'node:events'
+import { deferred } from '../support/app.js'
+import { nginx } from './proxy.js'
+import { ProxyClient } from './proxy-client.js'
+import { setStage, testLatency, testProxy } from './suite.js'
+
+await testProxy(nginx, t => {
+  t.test('what holds frames back without X-Accel-Buffering is the buffering of nginx', async t => {
+    const seen = deferred()
+    let over = false
+    const { proxy } = await setStage(t, nginx, async function * () {
+      yield { n: 1 }
+      // With buffering the frame is seen after the end alone.
+      await Promise.race([seen.promise, new Promise(resolve => setTimeout(resolve, 500))])
+      over = true
+      return { total: 1 }
+    }, { edit: config => config.replace('proxy_pass', 'proxy_ignore_headers X-Accel-Buffering; proxy_pass') })
+    const answer = await new ProxyClient(t, proxy, 'HTTP/1.1').send('/count', { headers: { accept: 'text/event-stream' }, body: { to: 1 } })
+    await answer.until('"n":1')
+    t.ok(over)
+    seen.resolve()
+    await answer.end()
+  })
+
+  testLatency(t, nginx, 'HTTP/2', 'text/event-stream', {
+    encoding: 'gzip', edit: config => config.replace('gzip on', 'gzip_types text/event-stream; gzip on')
+  })
+
+  for (const [directive, runs] of [['', 2], ['proxy_next_upstream off; ', 1]] as const) {
+    t.test(`a GET whose answer has not begun in time is sent to ${runs} of two servers with ${directive || 'the defaults'}`, async t => {
+      let started = 0
+      const { proxy, ended } = await setStage(t, nginx, async function * (_input, { signal }) {
+        started++
+        await once(signal, 'abort')
+        return { total: 1 }
+      }, {
+        silenceMs: 1_000,
+        edit: config => config.replace(/server (127\.0\.0\.1:\d+);/, 'server $1; server $1 max_conns=100;').replace('proxy_pass', `${directive}proxy_pass`)
+      })
+      const answer = await new ProxyClient(t, proxy, 'HTTP/1.1').send('/count?to=1', { method: 'GET', headers: { accept: 'application/json' } })
+      t.equal(answer.status, 504)
+      await ended(runs)
+      t.equal(started, runs)
+    })
+  }
+})
