@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { delimiter, dirname, join, resolve } from 'node:path'
 
-// Runs the suite on several versions of Node, one after the other: `npm run test:matrix -- 20 26 test/lib`. Numbers choose versions, and
+// Runs the suite on several versions of Node, one after the other: `npm run test:matrix -- 20 26 test/lib/*.test.ts`. Numbers choose versions, and
 // all else goes to tap. The versions are npm's packages of Node's binaries, without their install scripts.
 
 const root = resolve(import.meta.dirname, '..')
