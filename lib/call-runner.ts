@@ -75,12 +75,12 @@ export class CallRunner {
   }
 
   stats (): MediatorStats {
-    const { pending, running } = this.dispatcher
     return {
       streams: this.open.streams.size,
+      owners: this.open.owners,
       detachedHandlers: this.open.detached,
-      runningEventHandlers: running,
-      waitingEventHandlers: pending - running
+      runningEventHandlers: this.dispatcher.running,
+      waitingEventHandlers: this.dispatcher.waiting
     }
   }
 

@@ -43,8 +43,8 @@ export class EventDispatcher {
   /** The permits of the mediator. */
   readonly lane: PQueue
   readonly maxEventDepth: number
-  /** How many runs of event handlers have not settled, over all streams. */
-  pending = 0
+  /** How many runs of event handlers wait for their turn, over all streams. */
+  waiting = 0
   readonly #handlers = new Map<string, EventRegistration[]>()
   readonly #callsOf: (run: EventRun) => MediatorCalls
   readonly #log: Logger
@@ -103,7 +103,7 @@ export class EventDispatcher {
     if (this.lane.size > 0) this.#watch()
   }
 
-  /** How many event handlers hold a permit. */
+  /** How many event handlers have begun and not ended. */
   get running (): number {
     return this.#running.size
   }
@@ -164,6 +164,7 @@ export class EventDispatcher {
 
   // Not async: one promise for each event, that of the run, is what half a million a second can bear.
   #run (registration: EventRegistration, event: EmittedEvent, depth: number, group: EventGroup): Promise<void> {
+    this.waiting--
     if (this.#abort.signal.aborted) {
       this.#dropped++
       group.settled({ error: this.#abort.signal.reason })

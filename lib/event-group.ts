@@ -111,7 +111,7 @@ export class EventGroup {
   run (task: () => Promise<void>): void {
     // A handler that was let go may emit when its stream has settled and its scope has ended: then its events get another one.
     if (this.pending++ === 0) this.#options.scope.enter()
-    this.#options.dispatcher.pending++
+    this.#options.dispatcher.waiting++
     if (!this.#options.sequential) {
       void this.#options.lane().add(task)
     } else {
@@ -126,7 +126,6 @@ export class EventGroup {
       this.#failures.push(failure.error)
       this.#options.onFailure?.(failure.error)
     }
-    this.#options.dispatcher.pending--
     if (--this.pending === 0) this.#options.scope.leave(this.#options.log)
     this.#inSequence = false
     if (this.#sequence.length > 0) this.#advance()

@@ -23,6 +23,11 @@ export class OpenCalls {
     this.#limits = limits
   }
 
+  /** How many owners have streams open. */
+  get owners (): number {
+    return this.#owners.size
+  }
+
   /** @throws MEDIATOR_ERR_TOO_MANY_STREAMS, MEDIATOR_ERR_TOO_MANY_STREAMS_OF_OWNER */
   addStream (stream: MediatorStream<CommandDefinition>): void {
     const { maxStreams, maxStreamsPerOwner } = this.#limits
