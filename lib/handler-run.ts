@@ -120,7 +120,9 @@ export class HandlerRun {
     this.#observer.onThrow(error)
   }
 
+  // A hand-written iterator may end twice: by its `return`, and by the step that was in flight.
   #end (): void {
+    if (this.#ended) return
     this.#ended = true
     this.#observer.onEnd()
     this.#onEnded?.()

@@ -14,7 +14,7 @@ import type { Scope, StreamScope } from './scope.js'
 import type { StreamEnd } from './stream-end.js'
 import { StreamContext } from './stream-context.js'
 import { StreamIterator } from './stream-iterator.js'
-import type { StreamConsumer } from './stream-iterator.js'
+import type { StreamConsumer, Written } from './stream-iterator.js'
 
 /** How long a handler that never awaits may keep the event loop in one go, in milliseconds. */
 export const maxTurnMs = 5
@@ -101,6 +101,9 @@ export interface HandlerCall {
   readonly settings: StreamSettings
 }
 
+// In place of a consumer that has been told all there is, because a handler that was let go holds its stream: not its client as well.
+const nobody: StreamConsumer = { onProgress () {}, onComplete () {}, onError () {} }
+
 type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: false, readonly error: unknown }
 
 /**
@@ -126,6 +129,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   #startedAt = 0
   #deadline: NodeJS.Timeout | undefined
   #detached = false
+  #over = false
 
   /** @internal */
   constructor (call: HandlerCall) {
@@ -299,8 +303,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       return
     }
     this.#endReason = 'completed'
+    const consumer = this.#consumer!
     this.#publish({ ok: true, result })
-    this.#consumer!.onComplete(result)
+    consumer.onComplete(result)
   }
 
   /** @internal */
@@ -325,8 +330,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       .then(() => this.#group.below(1))
       .then(() => {
         const error = this.#group.failure
+        const consumer = this.#consumer!
         this.#publish({ ok: false, error })
-        this.#consumer!.onError(error)
+        consumer.onError(error)
       })
   }
 
@@ -340,6 +346,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (await run.stop()) return
     this.#detached = true
     this.#call.host.handlerDetached()
+    // Until it is read, V8 keeps what a stack's functions were called on: the socket that was closed.
+    void this.#abortError?.stack
     // What it emitted in the step that it does not leave are facts, too.
     this.#group.flush()
     this.log.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - this.#startedAt) },
@@ -365,24 +373,31 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   /** @internal Told by a consumer that writes to a client, when it is done. The stream is over when it has settled as well. */
   replyClosed (): void {
+    if (this.#over || this.#run === undefined || this.#outcome === undefined) return
     const { written } = this.#consumer!
-    if (this.#run === undefined || this.#outcome === undefined || written?.closed === false) return
+    if (written?.closed === false) return
+    this.#over = true
+    const failure = this.#outcome.ok ? written?.failure : this.#outcome
     this.#call.host.streamEnded({
       streamId: this.streamId,
       command: this.definition.name,
       owner: this.#call.owner,
-      reason: this.#endReason!,
+      reason: this.#outcome.ok && failure !== undefined ? 'failed' : this.#endReason!,
       durationMs: performance.now() - this.#startedAt,
       events: this.#group.dispatched,
       frames: written?.frames ?? 0,
       bytes: written?.bytes ?? 0,
-      error: this.#outcome.ok ? undefined : this.#outcome.error
+      error: failure?.error
     })
+    this.#consumer = nobody
   }
 
-  // Runs the stream for its result alone.
   #drain (): void {
-    if (this.#consumer !== undefined) return
+    if (this.#consumer === undefined) this.drain()
+  }
+
+  /** @internal Runs the stream for its result alone; `written` says what becomes of that. */
+  drain (written?: Written): void {
     let turnStartedAt = performance.now()
     const next = (): void => {
       if (performance.now() - turnStartedAt < maxTurnMs) {
@@ -394,7 +409,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
         this.pull()
       })
     }
-    this.consume({ onProgress: next, onComplete () {}, onError () {} })
+    this.consume({ ...nobody, onProgress: next, written })
     this.pull()
   }
 

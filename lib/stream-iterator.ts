@@ -7,6 +7,8 @@ export interface Written {
   readonly bytes: number
   /** Nothing more will be. */
   readonly closed: boolean
+  /** Why the result of a handler could not be written: the client was told of a failure. */
+  readonly failure?: { readonly error: unknown } | undefined
 }
 
 /** Who is told what happens to a stream. Each pull gives at most one progress; the end is told whenever it comes, once. */
@@ -17,7 +19,7 @@ export interface StreamConsumer {
   /** The handler threw or the stream was aborted; events may still be running. Or one of them failed, and all have settled. */
   onError (error: unknown): void
   /** Of a consumer that writes to a client. */
-  readonly written?: Written
+  readonly written?: Written | undefined
 }
 
 interface Waiting<P> {

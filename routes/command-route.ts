@@ -237,15 +237,22 @@ class CommandRoute {
   }
 
   async #replyWithResult (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const onClose = (): void => stream.end('client-closed')
+    const written: { frames: 0, bytes: 0, closed: boolean, failure?: { error: unknown } } = { frames: 0, bytes: 0, closed: false }
+    // The client has left, or has its answer.
+    const onClose = (): void => {
+      stopListening()
+      stream.end('client-closed')
+      written.closed = true
+      stream.replyClosed()
+    }
     const stopListening = onClientClosed(request, reply, onClose)
     if (hasClientClosed(request, reply)) onClose()
+    stream.drain(written)
     try {
-      const result = serializersOf(this.#definition).result(await stream.result)
-      stopListening()
-      return reply.headers(headersOf('application/json')).send(result)
+      const result = await stream.result
+      return reply.headers(headersOf('application/json')).send(serializersOf(this.#definition).result(result))
     } catch (error) {
-      stopListening()
+      written.failure = { error }
       const { abortError } = stream
       if (abortError === undefined || error !== abortError) throw error
       if (abortError.reason !== 'client-closed') throw toldError(stream, error)

@@ -63,6 +63,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #frames = 0
   #bytes = 0
   #logged = false
+  #failure: { readonly error: unknown } | undefined
   #stopListening: (() => void) | undefined
 
   constructor ({ stream, encoder, request, reply, replies, commitAfterMs }: ReplyStreamOptions) {
@@ -83,7 +84,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   /** What has left for the client, frames and heartbeats. */
   get written (): Written {
-    return { frames: this.#frames, bytes: this.#bytes, closed: this.#closed }
+    return { frames: this.#frames, bytes: this.#bytes, closed: this.#closed, failure: this.#failure }
   }
 
   /**
@@ -125,6 +126,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
       this.#finish(this.#encoder.complete(result))
       this.#request.log.debug(this.#fields('completed'), 'stream ended')
     } catch (error) {
+      this.#failure = { error }
       this.onError(error)
     }
   }
