@@ -160,6 +160,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   cut (reason: 'shutdown' | 'stalled'): void {
+    // What the stream came to is told already.
+    if (this.#terminal !== undefined) this.#log.info({ reason }, 'client was cut before it had read the end of its stream')
     this.#close(reason)
     this.#reply.raw.destroy()
   }

@@ -242,3 +242,45 @@ t.test('refuses a name that the definition gives to its progress, and a framing 
   t.throws(() => frameStyle(Watch, 'event', { progress: 'step' }), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /names its progress events itself/ })
   t.throws(() => frameStyle(Watch, 'enveloped' as Framing), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /framing/ })
 })
+
+for (const format of ['sse', 'ndjson'] as const) {
+  for (const framing of ['event', 'envelope'] as const) {
+    const limited = (maxFrameBytes: number, names?: EventNames): FrameEncoder =>
+      new FrameEncoder(ProcessFiles, streamId, format, frameStyle(ProcessFiles, framing, names), maxFrameBytes)
+
+    t.test(`writes a frame of exactly maxFrameBytes and refuses a longer one, without a number: ${format}, ${framing}`, async t => {
+      for (const fileId of ['a'.repeat(2_000), 'é'.repeat(2_000), '€'.repeat(2_000), '😀'.repeat(2_000)]) {
+        const value = { fileId, sizeBytes: 1 }
+        const bytes = Buffer.byteLength(limited(Infinity).progress(value))
+        t.equal(Buffer.byteLength(limited(bytes).progress(value)), bytes)
+        const frames = limited(bytes - 1)
+        t.throws(() => frames.progress(value), { code: 'MEDIATOR_ERR_FRAME_TOO_LARGE', message: `Command "process-files" gave a progress whose frame is longer than ${bytes - 1} bytes: send parts, or a link to it` })
+        t.equal(frames.frames, 0)
+        t.match(frames.progress({ fileId: 'a', sizeBytes: 1 }), `${streamId}.1`)
+      }
+    })
+
+    t.test(`tells a failure whatever its error says, in a frame that fits: ${format}, ${framing}`, async t => {
+      const name = 'f'.repeat(64)
+      for (const [what, member] of [
+        ['a long message', { message: 'm'.repeat(5_000), code: 'LONG' }],
+        ['a long code', { message: 'm', code: 'C'.repeat(5_000) }],
+        ['a code of control characters', { message: 'm', code: '\u0001'.repeat(5_000) }],
+        ['a code of lone surrogates', { message: 'm', code: '\ud800'.repeat(5_000) }],
+        ['a code of long characters', { message: 'm', code: '€'.repeat(5_000) }],
+        ['many validation errors', { message: 'm', validation: Array.from({ length: 1_000 }, (_, index) => ({ keyword: 'type', instancePath: `/${index}`, params: {}, message: 'must be string' })) }]
+      ] as const) {
+        const frames = limited(1_024, { failed: name })
+        frames.start(15_000)
+        const frame = frames.failed(problemOf(Object.assign(new Error(member.message), { statusCode: 431 }, member), streamId))
+        t.ok(Buffer.byteLength(frame) <= 1_024, `${what}: ${Buffer.byteLength(frame)} bytes`)
+        const json = format === 'ndjson' ? JSON.parse(frame).data : JSON.parse(/^data: (.*)$/m.exec(frame)![1]!)
+        t.match(json, { status: 431, title: 'Request Header Fields Too Large', instance: streamId, retryable: false }, what)
+        t.notOk('detail' in json)
+        t.equal(frames.frames, 2)
+      }
+      const frames = limited(1_024)
+      t.notMatch(frames.failed(problemOf(Object.assign(new Error('m'.repeat(5_000)), { statusCode: 404 }))), /instance/)
+    })
+  }
+}
