@@ -23,8 +23,15 @@ async function run (schedule: Schedule): Promise<void> {
   throw new Error([...new Set(world.broken)].join('\n'))
 }
 
-/** Runs random schedules, others each time, and says how to run those again that break a promise. */
+/** Runs random schedules of events, others each time. */
 export async function check (t: Test, file: string, schedules: fc.Arbitrary<Schedule>, numRuns: number): Promise<void> {
+  await checkBy(run, t, file, schedules, numRuns)
+}
+
+/** Runs random schedules of any kind, others each time, and says how to run those again that break a promise. */
+export async function checkBy<S> (
+  run: (schedule: S) => Promise<void>, t: Test, file: string, schedules: fc.Arbitrary<S>, numRuns: number
+): Promise<void> {
   const seed = FC_SEED === undefined ? randomInt(2 ** 31) : Number(FC_SEED)
   t.comment(`seed ${seed}`)
   const startedAt = performance.now()
