@@ -129,7 +129,6 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   #startedAt = 0
   #deadline: NodeJS.Timeout | undefined
   #detached = false
-  #over = false
 
   /** @internal */
   constructor (call: HandlerCall) {
@@ -373,10 +372,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   /** @internal Told by a consumer that writes to a client, when it is done. The stream is over when it has settled as well. */
   replyClosed (): void {
-    if (this.#over || this.#run === undefined || this.#outcome === undefined) return
+    if (this.#run === undefined || this.#outcome === undefined) return
     const { written } = this.#consumer!
     if (written?.closed === false) return
-    this.#over = true
     const failure = this.#outcome.ok ? written?.failure : this.#outcome
     this.#call.host.streamEnded({
       streamId: this.streamId,

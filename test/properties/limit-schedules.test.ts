@@ -182,5 +182,5 @@ async function turns (count: number): Promise<void> {
 }
 
 t.test('whatever callers, owners, deadlines and handlers do, no limit is passed and nothing stays counted', async t => {
-  await checkBy(async (schedule: LimitSchedule) => await new LimitWorld(schedule).run(), t, 'limit-schedules.test.ts', schedule, 3_000)
+  await checkBy(async (schedule: LimitSchedule) => await new LimitWorld(schedule).run(), t, 'limit-schedules.test.ts', schedule, 2_000)
 })
