@@ -102,7 +102,8 @@ export interface HandlerCall {
 }
 
 // In place of a consumer that has been told all there is, because a handler that was let go holds its stream: not its client as well.
-const nobody: StreamConsumer = { onProgress () {}, onComplete () {}, onError () {} }
+const ignore = (): void => {}
+const nobody: StreamConsumer = { onProgress: ignore, onComplete: ignore, onError: ignore }
 
 type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: false, readonly error: unknown }
 

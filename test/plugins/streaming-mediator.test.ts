@@ -1,7 +1,8 @@
 import t from 'tap'
 import Fastify from 'fastify'
 import streamingMediator, { commandRoute, streamingMediator as named } from '../../index.js'
-import { Count, createApp } from '../support/app.js'
+import { readFrames } from '../../lib/testing/index.js'
+import { Add, Count, createApp, listen } from '../support/app.js'
 
 t.test('is the default and a named export', async t => { t.equal(streamingMediator, named) })
 
@@ -69,4 +70,40 @@ t.test('refuses new streams once the app closes', async t => {
   await app.ready()
   await app.close()
   await t.rejects(app.mediator.send(Count, { to: 1, label: '' }), { code: 'MEDIATOR_ERR_SHUTTING_DOWN', statusCode: 503 })
+})
+
+for (const [connectionTimeout, heartbeatMs, expected] of [
+  [0, 15_000, 15_000], [20_000, 15_000, 10_000], [60_000, 15_000, 15_000], [10, 15_000, 10], [20_000, 50, 50]
+] as const) {
+  t.test(`tells a heartbeat of ${expected} ms where ${heartbeatMs} are wanted and connections time out after ${connectionTimeout} ms`, async t => {
+    const { app } = await createApp(t, { heartbeatMs }, { connectionTimeout })
+    app.mediator.addHandler(Count, async function * () { return { total: 1 } })
+    app.route(commandRoute(Count, { url: '/count' }))
+    const [start] = readFrames((await app.inject({ method: 'POST', url: '/count', payload: { to: 1 } })).body)
+    t.equal(start!.data.heartbeatMs, expected)
+  })
+}
+
+t.test('a handlerTimeout of the server is not for command routes, unless one says so', async t => {
+  const { app } = await createApp(t, {}, { handlerTimeout: 50 })
+  const slowly = async (): Promise<number> => await new Promise(resolve => setTimeout(resolve, 200, 1))
+  app.mediator.addHandler(Count, async function * () {
+    yield { n: 1 }
+    return { total: await slowly() }
+  })
+  app.mediator.addHandler(Add, slowly)
+  app.route(commandRoute(Count, { url: '/count' }))
+  app.route(commandRoute(Add, { url: '/add' }))
+  app.route(commandRoute(Add, { url: '/timed', handlerTimeout: 50 }))
+  app.post('/other', async () => await slowly())
+  const address = `http://127.0.0.1:${await listen(app)}`
+  const post = async (path: string): Promise<{ status: number, body: string }> => {
+    const body = path === '/count' ? '{"to":1}' : '{"a":1,"b":2}'
+    const response = await fetch(address + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+    return { status: response.status, body: await response.text() }
+  }
+  t.match(await post('/count'), { status: 200, body: /event: complete/ })
+  t.strictSame(await post('/add'), { status: 200, body: '1' })
+  t.equal((await post('/timed')).status, 503)
+  t.equal((await post('/other')).status, 503)
 })
