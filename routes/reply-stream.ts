@@ -327,7 +327,11 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#bytes += Buffer.byteLength(text)
   }
 
-  readonly #onClose = (): void => this.#close('client-closed')
+  readonly #onClose = (): void => {
+    const { headersSent, writableFinished } = this.#reply.raw
+    // Where the stream was never asked for and there was an answer, a hook has failed or sent something else.
+    this.#close(this.#sink === undefined && headersSent && writableFinished ? 'cancelled' : 'client-closed')
+  }
 
   #close (reason: EndReason): void {
     if (this.#closed) return

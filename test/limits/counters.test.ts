@@ -219,3 +219,28 @@ t.test('nothing is counted after a shutdown in the middle of streams, publishes 
   t.strictSame(ends.reasons, Array.from({ length: 20 }, () => 'shutdown'))
   for (const client of clients) client.socket.destroy()
 })
+
+for (const [what, onSend, status] of [
+  ['fails', async () => { throw new Error('hook') }, 500],
+  ['sends something else', async () => 'something else', 200]
+] as const) {
+  t.test(`nothing is counted after an onSend hook that ${what}`, async t => {
+    const { app } = await createApp(t, { maxStreams: 1 })
+    const ends = new StreamEnds(app.mediator)
+    app.mediator.addHandler(Count, async function * (_input, { signal }) {
+      yield { n: 1 }
+      await aborted(signal)
+      return { total: 1 }
+    })
+    app.route(commandRoute(Count, { url: '/count', onSend }))
+    const url = `http://127.0.0.1:${await listen(app)}/count`
+    for (let round = 1; round <= 2; round++) {
+      const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"to":1}' })
+      t.equal(response.status, status)
+      await response.text()
+      await ends.until(round)
+      t.strictSame(app.mediator.stats(), nothing)
+    }
+    t.match(ends.all, [{ reason: 'cancelled', frames: 0, bytes: 0 }, { reason: 'cancelled', frames: 0, bytes: 0 }])
+  })
+}
