@@ -161,7 +161,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   cut (reason: 'shutdown' | 'stalled'): void {
     // What the stream came to is told already.
-    if (this.#terminal !== undefined) this.#log.info({ reason }, 'client was cut before it had read the end of its stream')
+    if (this.#terminal !== undefined) this.#request.log.info(this.#fields(reason), 'client was cut before it had read the end of its stream')
     this.#close(reason)
     this.#reply.raw.destroy()
   }
