@@ -468,7 +468,7 @@ t.test('ends a stream that an onSend hook has thrown away', async t => {
   const client = new RawClient(port)
   client.request('POST', '/count', post)
   await client.until('something else')
-  t.match(await ended.promise, { reason: 'client-closed' })
+  t.match(await ended.promise, { reason: 'cancelled' })
   client.socket.destroy()
 })
 
