@@ -85,8 +85,8 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
   })
   app.addHook('preClose', async () => {
     await mediator.close()
+    closeSessions(drainMs)
     await replies.close(drainMs)
-    closeSessions()
   })
 }
 

@@ -25,6 +25,7 @@ import { rememberStream, replyWithProblem } from './problem-reply.js'
 import { whyNotFlat } from './query-input.js'
 import { ReplyStream } from './reply-stream.js'
 import { responseSchema } from './response-schema.js'
+import { SentAnswer } from './sent-answer.js'
 
 /** Where the plugin keeps what replies share. */
 export const openReplies = Symbol('fastify-streaming-mediator.open-replies')
@@ -249,8 +250,9 @@ class CommandRoute {
     if (hasClientClosed(request, reply)) onClose()
     stream.drain(written)
     try {
-      const result = await stream.result
-      return reply.headers(headersOf('application/json')).send(serializersOf(this.#definition).result(result))
+      const result = serializersOf(this.#definition).result(await stream.result)
+      void new SentAnswer(request, reply, request.server[openReplies])
+      return reply.headers(headersOf('application/json')).send(result)
     } catch (error) {
       written.failure = { error }
       const { abortError } = stream

@@ -1,16 +1,71 @@
-import type { Http2Session } from 'node:http2'
-import type { FastifyInstance } from 'fastify'
+import type { Http2Session, ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+
+// How often a close looks for connections that their clients hold open, once it has waited for them, in milliseconds.
+const sweepMs = 100
+
+// How long a client that does not read one stream has to show that it reads its connection, in milliseconds.
+const pingMs = 1_000
+
+// A session whose connection takes nothing more does not get as far as its socket, and one that has ended does not know it any more.
+const socketOf = new WeakMap<Http2Session, Socket>()
 
 /**
- * Keeps the HTTP/2 sessions of a server, for `app.close()`: on Node 20 and 22 the server waits for idle ones for ever.
- * @returns what closes them; each ends when the streams that are open in it have ended
+ * Keeps the HTTP/2 sessions of a server, for `app.close()`: on Node 20 and 22 the server waits for idle ones for ever, and on all
+ * versions for clients that do not read or do not hang up, as one that is asleep.
+ * @returns what closes them: each ends when the streams that are open in it have ended, and its client has `drainMs` to hang up
  */
-export function trackHttp2Sessions ({ server }: FastifyInstance): () => void {
+export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: number) => void {
   const sessions = new Set<Http2Session>()
+  let connected: Socket
+  let isClosing = false
+  let timer: NodeJS.Timeout | undefined
+  const sweep = (): void => {
+    for (const session of sessions) {
+      if (session.destroyed) socketOf.get(session)!.destroy()
+    }
+    timer = setTimeout(sweep, sweepMs)
+  }
+  // A session is made, and told of, while its connection is told of.
+  for (const event of ['connection', 'secureConnection']) server.prependListener(event, (socket: Socket) => { connected = socket })
   // A server of HTTP/1.1 never emits it.
   server.on('session', (session: Http2Session) => {
     sessions.add(session)
-    session.once('close', () => sessions.delete(session))
+    socketOf.set(session, connected)
+    session.once('close', () => {
+      sessions.delete(session)
+      if (sessions.size > 0) return
+      clearTimeout(timer)
+      timer = undefined
+    })
+    if (!isClosing) return
+    session.close()
+    timer ??= setTimeout(sweep, sweepMs)
   })
-  return () => { for (const session of sessions) session.close() }
+  return drainMs => {
+    isClosing = true
+    if (sessions.size === 0) return
+    timer = setTimeout(sweep, drainMs)
+    for (const session of sessions) {
+      cutUnlessRead(session, drainMs)
+      session.close()
+    }
+  }
+}
+
+/**
+ * Destroys a response. That of HTTP/2 is one of many on its connection, which stays; but where the client does not answer a ping, it
+ * reads none of them, and what was written for it would stay in memory as long as it likes.
+ */
+export function cutResponse ({ raw: response }: FastifyReply): void {
+  const session = (response as { stream?: ServerHttp2Stream }).stream?.session
+  if (session !== undefined && !session.destroyed) cutUnlessRead(session, pingMs)
+  response.destroy()
+}
+
+function cutUnlessRead (session: Http2Session, ms: number): void {
+  const timer = setTimeout(() => { (socketOf.get(session) ?? session).destroy() }, ms)
+  // Called with an error as well, when the session ends first.
+  session.ping(() => { clearTimeout(timer) })
 }

@@ -9,6 +9,7 @@ import type { MediatorStream } from '../lib/mediator-stream.js'
 import { problemOf, toldError } from '../lib/problem.js'
 import type { StreamConsumer, Written } from '../lib/stream-iterator.js'
 import { hasClientClosed, onClientClosed } from './client-closed.js'
+import { cutResponse } from './http2-sessions.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
@@ -163,7 +164,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     // What the stream came to is told already.
     if (this.#terminal !== undefined) this.#request.log.info(this.#fields(reason), 'client was cut before it had read the end of its stream')
     this.#close(reason)
-    this.#reply.raw.destroy()
+    cutResponse(this.#reply)
   }
 
   override pipe<T extends NodeJS.WritableStream> (destination: T, options?: { end?: boolean }): T {
