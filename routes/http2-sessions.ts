@@ -60,11 +60,12 @@ export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: numb
  */
 export function cutResponse ({ raw: response }: FastifyReply): void {
   const session = (response as { stream?: ServerHttp2Stream }).stream?.session
-  if (session !== undefined && !session.destroyed) cutUnlessRead(session, pingMs)
+  if (session !== undefined) cutUnlessRead(session, pingMs)
   response.destroy()
 }
 
 function cutUnlessRead (session: Http2Session, ms: number): void {
+  if (session.destroyed) return
   const timer = setTimeout(() => { (socketOf.get(session) ?? session).destroy() }, ms)
   // Called with an error as well, when the session ends first.
   session.ping(() => { clearTimeout(timer) })
