@@ -1,4 +1,7 @@
+import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.js'
+
+const signals = ['SIGINT', 'SIGTERM'] as const
 
 // One order for each of five customers.
 const orders = Object.entries({ ada: 'lamp', grace: 'clock', linus: 'kettle', margaret: 'rug', tim: 'chair' })
@@ -21,10 +24,14 @@ try {
     : `Cannot listen at port ${port} of ${host}: ${(error as Error).message}`)
 }
 
-for (const signal of ['SIGINT', 'SIGTERM']) {
-  // `on`, because npm and tsx both pass on what the terminal has sent to us already. Closing twice is closing once.
-  process.on(signal, () => { void app.close() })
-}
+// Longer than streams have to end: `closeGraceMs`, a second for what ignores its signal, and one for the last frames to arrive.
+const { close } = closeWithGrace({ delay: 10_000, logger: app.log, skip: [...signals] }, async ({ err }) => {
+  if (err !== undefined) app.log.error(err)
+  await app.close()
+})
+
+// A second signal would end the process at once, and npm passes on what a terminal or systemd has sent to us already.
+for (const signal of signals) process.on(signal, close)
 
 function curlLine (url: string, input: object): string {
   // A single quote ends the shell's quoted text: it stands in a text of its own.

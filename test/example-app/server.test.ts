@@ -7,6 +7,8 @@ import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
+import { buildApp } from '../../example-app/app.js'
+import { deferred } from '../support/app.js'
 import { childEnvironment } from '../support/child-environment.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { namesOf } from '../support/frames.js'
@@ -45,6 +47,43 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     t.equal(code, 0)
   })
 }
+
+t.test('loses no stream silently when it is told to end, once or twice', async t => {
+  const { child, output } = startServer(t, { PORT: '0' })
+  while (!/^curl .*process-orders.*\n/m.test(output())) await once(child.stdout!, 'data')
+  const url = /http:\/\/\S+process-orders/.exec(output())![0]
+  let started = 0
+  const allStarted = deferred()
+  const streams = Array.from({ length: 100 }, async (_, index) => {
+    // Some have little to do, and others more than there will be time for.
+    const orders = Array.from({ length: index % 10 === 0 ? 1 : 100 }, (_, order) => (
+      { orderId: `${index}-${order}`, email: 'ada@example.com', items: [{ product: 'lamp' }] }))
+    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ orders }) })
+    let text = ''
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      if (text === '' && ++started === 100) allStarted.resolve()
+      text += chunk
+    }
+    return readFrames(text)
+  })
+  await allStarted.promise
+  const toldAt = performance.now()
+  child.kill('SIGTERM')
+  setTimeout(() => child.kill('SIGTERM'), 500)
+  const [[code], ends] = await Promise.all([once(child, 'exit'), Promise.all(streams).then(all => all.map(frames => frames.at(-1)!))])
+  const completed = ends.filter(({ event }) => event === 'complete').length
+  const failed = ends.filter(({ event, data }) => event === 'failed' && data.code === 'MEDIATOR_ERR_SHUTTING_DOWN' && data.retryable === true).length
+  t.comment(`${completed} completed, ${failed} failed, ended after ${(performance.now() - toldAt).toFixed(0)} ms`)
+  t.equal(completed + failed, 100)
+  t.ok(failed > 0, 'some were in the middle')
+  t.equal(code, 0)
+})
+
+t.test('does not wait for ever for the rest of a request', async t => {
+  const app = await buildApp()
+  t.teardown(() => app.close())
+  t.equal(app.server.requestTimeout, 30_000)
+})
 
 t.test('says what is wrong with its port', async t => {
   const taken = createServer().listen(0, '127.0.0.1')
