@@ -66,7 +66,7 @@ export function cutResponse ({ raw: response }: FastifyReply): void {
 
 function cutUnlessRead (session: Http2Session, ms: number): void {
   if (session.destroyed) return
-  const timer = setTimeout(() => { (socketOf.get(session) ?? session).destroy() }, ms)
+  const timer = setTimeout(() => { socketOf.get(session)?.destroy() }, ms)
   // Called with an error as well, when the session ends first.
   session.ping(() => { clearTimeout(timer) })
 }

@@ -65,6 +65,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #bytes = 0
   #logged = false
   #failure: { readonly error: unknown } | undefined
+  // Made when it is needed: few streams ever wait.
+  #drainListener: (() => void) | undefined
   #stopListening: (() => void) | undefined
 
   constructor ({ stream, encoder, request, reply, replies, commitAfterMs }: ReplyStreamOptions) {
@@ -247,7 +249,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     if (!this.#sink.write(text)) {
       this.blockedAt = this.lastWriteAt
       // Of this Readable `_read` tells.
-      if (this.#sink === this.#reply.raw) this.#reply.raw.once('drain', () => this.#onDrain())
+      if (this.#sink === this.#reply.raw) this.#reply.raw.once('drain', this.#drainListener = () => this.#onDrain())
     }
     this.#count(text)
   }
@@ -340,6 +342,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#clearCommitTimer()
     this.#replies.delete(this)
     this.#stopListening?.()
+    if (this.#drainListener !== undefined) this.#reply.raw.off('drain', this.#drainListener)
     this.#buffer = ''
     if (this.#terminal === undefined) {
       if (!this.#logged) this.#request.log.info(this.#fields(reason), 'stream ended')

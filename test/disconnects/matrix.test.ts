@@ -12,7 +12,7 @@ interface Case { readonly way: Way, readonly method: Method }
 const rounds: Partial<Record<Phase, number>> = { commit: 20, signal: 20, json: 20, between: 20, blocked: 5 }
 const longestMs = 10
 // The machine may be busy with something else.
-const attempts = 6
+const attempts = 15
 
 const cases: readonly Case[] = ways.flatMap(way => (['GET', 'POST'] as const).map(method => ({ way, method })))
 const timers = watchTimers()
