@@ -324,7 +324,7 @@ t.test('nothing is left of more than 300 attacks, and the server answers as befo
   const answer = await exchange(port, { path: '/strict', body: '{"n":1}' })
   t.strictSame(faultsOf(answer), [])
   t.strictSame(framesOf(answer).slice(1), [['progress', { n: 1 }], ['complete', null]])
-  t.strictSame(server.app.mediator.stats(), { streams: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 })
+  t.strictSame(server.app.mediator.stats(), { streams: 0, owners: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 })
   t.equal(server.ends.length, started.length, 'each stream that was started has ended')
   t.strictSame(server.log.wrong, [])
   t.ok(server.log.lines > inputs)

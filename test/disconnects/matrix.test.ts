@@ -47,7 +47,7 @@ for (const phase of phases) {
       t.ok(best < longestMs, `finally runs within ${best.toFixed(2)} ms (p99)`, { figures })
     }
     t.strictSame(subject.apps.map(({ mediator }) => mediator.stats()),
-      Array(2).fill({ streams: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 }))
+      Array(2).fill({ streams: 0, owners: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 }))
     t.strictSame(timers.size, 0, 'no timer is left')
     const warnings = subject.logs.filter(({ level }) => level >= 40)
     if (phase !== 'deaf') t.strictSame(warnings, [])

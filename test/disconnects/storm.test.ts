@@ -21,7 +21,7 @@ t.test(`${disconnects} clients leave at random, and leave nothing behind`, async
   t.comment(`${report.disconnects} disconnects in ${(report.ms / 1_000).toFixed(1)} s, of ${report.started} streams: ${JSON.stringify(reasons)}`)
   t.comment(`heap after each tenth, in MB: ${heap.map(bytes => (bytes / 2 ** 20).toFixed(2)).join(', ')}`)
   t.equal(report.disconnects, Number(disconnects))
-  t.strictSame(report.stats, Array(2).fill({ streams: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 }))
+  t.strictSame(report.stats, Array(2).fill({ streams: 0, owners: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 }))
   t.equal(report.miscounted, 0, 'each stream is told of once')
   t.strictSame(Object.keys(reasons).sort(), ['client-closed', 'completed', 'failed'])
   t.equal(Object.values(reasons).reduce((a, b) => a + b), report.started)

@@ -150,7 +150,7 @@ t.test('5,000 connections that are reset before the first byte of their answer l
   t.ok(started >= resets / 4, `${started} handlers had started`)
   t.equal(finished, started)
   t.equal(ended, started)
-  t.match(app.mediator.stats(), { streams: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 })
+  t.match(app.mediator.stats(), { streams: 0, owners: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 })
   t.equal(app.server.listening, false)
 })
 
