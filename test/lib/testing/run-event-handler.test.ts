@@ -45,7 +45,7 @@ t.test('rejects with what the handler threw', async t => {
     }, { id: 'a' })
     t.strictSame(await run.then(() => 'resolved', (error: unknown) => ({ error })), { error: thrown })
     t.equal(run.events.length, 1, 'what it emitted is a fact')
-    t.match(run.logs, [{ level: 'error', msg: 'event handler failed', err: thrown }])
+    t.match(run.logs, [{ level: 'error', msg: 'event handler failed', err: thrown ?? 'undefined' }])
   }
 })
 
