@@ -18,7 +18,7 @@ const socketOf = new WeakMap<Http2Session, Socket>()
  */
 export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: number) => void {
   const sessions = new Set<Http2Session>()
-  let connected: Socket
+  let connected: Socket | undefined
   let isClosing = false
   let timer: NodeJS.Timeout | undefined
   const sweep = (): void => {
@@ -27,12 +27,16 @@ export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: numb
     }
     timer = setTimeout(sweep, sweepMs)
   }
-  // A session is made, and told of, while its connection is told of.
-  for (const event of ['connection', 'secureConnection']) server.prependListener(event, (socket: Socket) => { connected = socket })
+  // A session is made, and told of, while its connection is told of, and no longer is the socket to be held.
+  const remember = (socket: Socket): void => {
+    connected = socket
+    queueMicrotask(() => { connected = undefined })
+  }
+  for (const event of ['connection', 'secureConnection']) server.prependListener(event, remember)
   // A server of HTTP/1.1 never emits it.
   server.on('session', (session: Http2Session) => {
     sessions.add(session)
-    socketOf.set(session, connected)
+    socketOf.set(session, connected!)
     session.once('close', () => {
       sessions.delete(session)
       if (sessions.size > 0) return
