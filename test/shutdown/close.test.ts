@@ -35,6 +35,8 @@ interface Server {
   readonly port: number
   readonly logs: LogLine[]
   readonly ends: StreamEnd[]
+  /** Resolves when the route `/answer` is about to send what it answers. */
+  readonly answered: Promise<void>
   /** Resolves those that finish within the grace. */
   readonly finish: () => void
   /** Resolves what ignores its signal. */
@@ -53,6 +55,7 @@ async function startServer (t: Test, protocol: Protocol, options: StreamingMedia
   app.mediator.onStreamEnd(end => ends.push(end))
   const finishing = deferred()
   const released = deferred()
+  const answered = deferred()
   app.mediator.addEventHandler(Counted, async (_event, { signal }) => { await once(signal, 'abort') })
   app.mediator.addHandler(Work, async function * ({ kind }, { emit, signal }) {
     if (kind === 'before-commit') await once(signal, 'abort')
@@ -69,6 +72,7 @@ async function startServer (t: Test, protocol: Protocol, options: StreamingMedia
   app.route(commandRoute(Work, { url: '/work' }))
   app.route(commandRoute(Work, { url: '/late', commitAfterMs: Infinity }))
   app.route(commandRoute(Work, { url: '/hook', preHandler: async () => { await finishing.promise } }))
+  app.route(commandRoute(Work, { url: '/answer', onSend: async () => answered.resolve() }))
   app.get('/ping', () => 'pong')
   app.get('/slow', async () => {
     await finishing.promise
@@ -79,7 +83,7 @@ async function startServer (t: Test, protocol: Protocol, options: StreamingMedia
     released.resolve()
     await app.close()
   })
-  return { app, port: (app.server.address() as AddressInfo).port, logs, ends, finish: finishing.resolve, release: released.resolve }
+  return { app, port: (app.server.address() as AddressInfo).port, logs, ends, answered: answered.promise, finish: finishing.resolve, release: released.resolve }
 }
 
 async function timed (work: () => Promise<unknown>): Promise<number> {
@@ -142,7 +146,7 @@ for (const protocol of ['http/1.1', 'h2c', 'h2', 'tls 1.1'] as const) {
     t.equal(ends.filter(({ reason }) => reason === 'shutdown').length, 7)
     t.equal(ends.filter(({ reason }) => reason === 'completed').length, 2)
     t.match(logs.filter(({ msg }) => msg.startsWith('handler goes on')), [{ command: 'work', reason: 'shutdown', level: 40 }])
-    t.strictSame(app.mediator.stats(), { streams: 0, detachedHandlers: 1, runningEventHandlers: 0, waitingEventHandlers: 0 })
+    t.strictSame(app.mediator.stats(), { streams: 0, owners: 0, detachedHandlers: 1, runningEventHandlers: 0, waitingEventHandlers: 0 })
     release()
     while (app.mediator.stats().detachedHandlers > 0) await turn()
     t.strictSame(logs.filter(({ level }) => level > 40), [])
@@ -219,13 +223,15 @@ t.test('closes in time when an HTTP/2 connection is not read at all', { buffered
 
 for (const protocol of ['http/1.1', 'h2c'] as const) {
   t.test(`closes in time when a JSON answer is not read, over ${protocol}`, { buffered: true }, async t => {
-    const { app, port, ends } = await startServer(t, protocol, { heartbeatMs: 100 })
-    const client = wireRequest(protocol, port, { path: '/work', body: { kind: 'long' }, accept: 'application/json', reads: false })
-    while (ends.length === 0) await turn()
+    const { app, port, ends, answered } = await startServer(t, protocol, { heartbeatMs: 100 })
+    const client = wireRequest(protocol, port, { path: '/answer', body: { kind: 'long' }, accept: 'application/json', reads: false })
+    await answered
+    await turn()
     const closeMs = await timed(async () => await app.close())
     t.comment(`closed after ${closeMs.toFixed(0)} ms`)
     t.ok(closeMs < longestCloseMs, `${closeMs.toFixed(0)} ms`)
     await client.closed()
+    t.match(ends, [{ reason: 'completed' }])
   })
 }
 
