@@ -35,7 +35,7 @@ export interface AppOptions {
 /** Builds the app, one plugin for each thing it does. It does not listen yet. */
 export async function buildApp ({ filesDir = fileURLToPath(new URL('files', import.meta.url)), logger = false }: AppOptions = {}): Promise<FastifyInstance> {
   // Without a timeout of its own, Fastify waits for ever for the rest of a request.
-  const app = fastify({ logger, requestTimeout: 30_000 })
+  const app = fastify({ logger, requestTimeout: 60_000 })
   app.decorate('folder', new FileFolder(filesDir))
   app.decorate('journal', new Journal())
   app.decorate('outbox', new Outbox())

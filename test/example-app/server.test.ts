@@ -82,7 +82,7 @@ t.test('loses no stream silently when it is told to end, once or twice', async t
 t.test('does not wait for ever for the rest of a request', async t => {
   const app = await buildApp()
   t.teardown(() => app.close())
-  t.equal(app.server.requestTimeout, 30_000)
+  t.equal(app.server.requestTimeout, 60_000)
 })
 
 t.test('says what is wrong with its port', async t => {
