@@ -74,7 +74,8 @@ export const values: ReadonlyArray<readonly [name: string, schema: TSchema, valu
   ['a getter that throws', Type.Any(), { get a () { throw new Error('\nevent: forged') } }, undefined],
   ['a toJSON that throws', Type.Any(), { toJSON () { throw new Error('\nevent: forged') } }, undefined],
   ['a proxy that throws', Type.Any(), new Proxy({}, { get () { throw new Error('forged') }, ownKeys () { throw new Error('forged') } }), undefined],
-  ['a nesting that no stack holds', Type.Any(), (() => { let list: unknown[] = []; for (let depth = 0; depth < 100_000; depth++) list = [list]; return list })(), undefined],
+  // Newer versions of V8 write it without a stack: then it is longer than a frame.
+  ['a nesting that no stack holds', Type.Any(), (() => { let list: unknown[] = []; for (let depth = 0; depth < 600_000; depth++) list = [list]; return list })(), undefined],
   ['more than a frame holds', Type.String(), '\0'.repeat(1_048_576), undefined],
   ['a map', Type.Any(), new Map([['a', 1]]), {}],
   ['bytes', Type.Any(), new Uint8Array([10, 10]), { 0: 10, 1: 10 }],
