@@ -33,12 +33,17 @@ export function frames<D extends CommandDefinition> (
 ): AsyncGenerator<StreamFrame, void, void> {
   if (data !== 'value' && data !== 'text') throw new InvalidOptionsError('frames', "data must be 'value' or 'text'")
   const generator = framesOf(stream, data)
-  const leave = generator.return.bind(generator)
-  // A generator's own would wait until the handler has yielded again.
+  const finish = generator.return.bind(generator)
+  const leave = async (): ReturnType<typeof finish> => {
+    stream.abort()
+    return await finish()
+  }
+  // A generator's own would wait until the handler has yielded again. A Readable that is destroyed with an error throws.
   return Object.assign(generator, {
-    return: async () => {
-      stream.abort()
-      return await leave()
+    return: leave,
+    throw: async (error: unknown) => {
+      await leave()
+      throw error
     }
   })
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Type } from '@sinclair/typebox'
@@ -212,6 +213,34 @@ t.test('ends a stream whose handler waits when its reader returns the generator'
   await waiting.promise
   t.strictSame(await Promise.all([next.then(({ value }) => value?.event), source.return()]), ['failed', { done: true, value: undefined }])
   t.strictSame(reasons, ['cancelled'])
+})
+
+t.test('ends a stream whose handler waits when a Readable of its frames is destroyed, with an error or without', async t => {
+  for (const error of [undefined, new Error('premature close')]) {
+    const { mediator, lines, reasons } = createMediator(t)
+    const waiting = deferred()
+    const finished = deferred()
+    mediator.addHandler(Count, async function * (_input, { signal }) {
+      try {
+        yield { n: 1 }
+        const aborted = once(signal, 'abort')
+        waiting.resolve()
+        await aborted
+        return { total: 1 }
+      } finally {
+        finished.resolve()
+      }
+    })
+    const readable = Readable.from(frames(mediator.stream(Count, input))).on('error', () => {}).resume()
+    await waiting.promise
+    const closed = new Promise(resolve => readable.once('close', resolve))
+    readable.destroy(error)
+    await finished.promise
+    await closed
+    t.equal(readable.errored, error ?? null)
+    t.strictSame(reasons, ['cancelled'])
+    t.strictSame(lines.filter(({ level }) => level === 'error'), [], 'its reader is no failure of the stream')
+  }
 })
 
 t.test('starts nothing for a reader that never reads, and none for a stream that was read before', async t => {
