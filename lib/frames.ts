@@ -4,6 +4,8 @@ import { FrameEncoder, frameStyle } from './frame-encoder.js'
 import { logThrown } from './logger.js'
 import type { MediatorStream } from './mediator-stream.js'
 import { problemOf, toldError } from './problem.js'
+import { StreamIterator } from './stream-iterator.js'
+import type { Written } from './stream-iterator.js'
 
 /** One frame of a stream, for an SSE plugin that writes it. */
 export interface StreamFrame<Data = unknown> {
@@ -50,7 +52,15 @@ export function frames<D extends CommandDefinition> (
 
 async function * framesOf<D extends CommandDefinition> (stream: MediatorStream<D>, data: 'value' | 'text'): AsyncGenerator<StreamFrame, void, void> {
   // A stream that was read before is a mistake of the program, not a failure of the stream.
-  const iterator = stream[Symbol.asyncIterator]()
+  const written = {
+    frames: 0,
+    bytes: 0,
+    failure: undefined as Written['failure'],
+    isEncoded: false,
+    // A result that cannot be written is a failure. Any other end is known without the reader, who may never come back.
+    get closed () { return this.isEncoded || stream.endReason !== 'completed' }
+  }
+  const iterator = new StreamIterator(stream, written)
   const encoder = new FrameEncoder(stream.definition, stream.streamId, 'ndjson', frameStyle(stream.definition))
   const frameOf = (line: string): StreamFrame => {
     const frame = JSON.parse(line) as StreamFrame
@@ -73,10 +83,13 @@ async function * framesOf<D extends CommandDefinition> (stream: MediatorStream<D
   } catch (error) {
     // Not before its events have settled, as for a route.
     await stream.result.catch(() => {})
+    written.failure = { error }
     const told = toldError(stream, error)
     const problem = problemOf(told, stream.streamId)
     logThrown(stream.log, problem.status >= 500 && told === error ? 'error' : 'info', told, {}, 'stream ended')
     last = encoder.failed(problem)
   }
+  written.isEncoded = true
+  stream.replyClosed()
   yield frameOf(last)
 }

@@ -373,10 +373,12 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   /** @internal Told by a consumer that writes to a client, when it is done. The stream is over when it has settled as well. */
   replyClosed (): void {
-    if (this.#run === undefined || this.#outcome === undefined) return
+    if (this.#run === undefined || this.#outcome === undefined || this.#consumer === nobody) return
     const { written } = this.#consumer!
     if (written?.closed === false) return
     const failure = this.#outcome.ok ? written?.failure : this.#outcome
+    // A value that could not be written has aborted the handler: the failure is the value's.
+    const error = this.#endReason === 'failed' && failure?.error === this.#abortError ? this.#abortError?.cause : failure?.error
     this.#call.host.streamEnded({
       streamId: this.streamId,
       command: this.definition.name,
@@ -386,7 +388,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       events: this.#group.dispatched,
       frames: written?.frames ?? 0,
       bytes: written?.bytes ?? 0,
-      error: failure?.error
+      error
     })
     this.#consumer = nobody
   }

@@ -29,13 +29,15 @@ interface Waiting<P> {
 
 /** What `for await` uses. The end may come between two calls of `next`; an error is kept for the next one. */
 export class StreamIterator<D extends CommandDefinition> implements AsyncIterator<ProgressOf<D>, undefined>, StreamConsumer {
+  readonly written: Written | undefined
   readonly #stream: MediatorStream<D>
   readonly #waiting: Array<Waiting<ProgressOf<D>>> = []
   #error: { readonly value: unknown } | undefined
   #ended = false
 
-  constructor (stream: MediatorStream<D>) {
+  constructor (stream: MediatorStream<D>, written?: Written) {
     this.#stream = stream
+    this.written = written
     stream.consume(this)
   }
 

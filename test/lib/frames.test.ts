@@ -7,6 +7,7 @@ import { StreamingMediator, defineCommand, defineEvent, defineQuery, frames } fr
 import type { EndReason, FramesOptions, StreamFrame } from '../../index.js'
 import type { Logger } from '../../lib/logger.js'
 import { Count, Watch, deferred } from '../support/app.js'
+import { StreamEnds } from '../support/stream-ends.js'
 
 interface Line {
   readonly level: string
@@ -128,6 +129,34 @@ t.test('fails at a value that does not match its schema, and returns the handler
   t.equal(finished, 2)
   t.strictSame(lines.map(({ level }) => level), ['error', 'error'])
   t.equal(reasons[0], 'failed')
+})
+
+t.test('tells once that a stream has failed whose progress or result does not match its schema', async t => {
+  for (const bad of ['progress', 'result']) {
+    const { mediator } = createMediator(t)
+    const ends = new StreamEnds(mediator)
+    mediator.addHandler(Count, async function * () {
+      yield { n: bad === 'progress' ? 'one' as never : 1 }
+      return { total: 'one' as never }
+    })
+    t.match((await collect(frames(mediator.stream(Count, input)))).at(-1), ['failed', { code: 'MEDIATOR_ERR_INVALID_OUTPUT' }])
+    t.match(ends.all, [{ reason: 'failed', error: { code: 'MEDIATOR_ERR_INVALID_OUTPUT' } }])
+    t.equal(ends.all.length, 1)
+  }
+})
+
+t.test('tells the end of a stream whose reader does not come back for the rest of its frames', async t => {
+  const { mediator, reasons } = createMediator(t)
+  mediator.addHandler(Count, async function * () {
+    for (let n = 1; ; n++) yield { n }
+  })
+  const stream = mediator.stream(Count, input)
+  const source = frames(stream)
+  await source.next()
+  await source.next()
+  stream.abort()
+  await t.rejects(stream.result)
+  t.strictSame(reasons, ['cancelled'])
 })
 
 t.test('waits with the last frame until the events of the stream have settled', async t => {
