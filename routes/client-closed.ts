@@ -10,6 +10,11 @@ export function hasClientClosed ({ raw: request }: FastifyRequest, { raw: respon
   return (response as { stream?: { destroyed: boolean } }).stream?.destroyed ?? false
 }
 
+/** Whether the client has the whole of an answer, whoever gave it. */
+export function hasAnswer ({ raw: { headersSent, writableFinished } }: FastifyReply): boolean {
+  return headersSent && writableFinished
+}
+
 /**
  * Calls back when the client leaves or the response has been sent, perhaps twice.
  * @returns what takes the listener away

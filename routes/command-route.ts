@@ -17,7 +17,7 @@ import type { Scope } from '../lib/scope.js'
 import type { StreamingMediator } from '../lib/streaming-mediator.js'
 import { chooseAnswer } from './accept.js'
 import type { AnswerType } from './accept.js'
-import { hasClientClosed, onClientClosed } from './client-closed.js'
+import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
 import { refuseCrossSite } from './cross-site.js'
 import { closed, compileInputCheck, validatorCompiler } from './input-validator.js'
 import type { OpenReplies } from './open-replies.js'
@@ -239,10 +239,10 @@ class CommandRoute {
 
   async #replyWithResult (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const written: { frames: 0, bytes: 0, closed: boolean, failure?: { error: unknown } } = { frames: 0, bytes: 0, closed: false }
-    // The client has left, or has its answer.
+    // The client has left, or has its answer: that of this handler, or of a timeout.
     const onClose = (): void => {
       stopListening()
-      stream.end('client-closed')
+      stream.end(hasAnswer(reply) ? 'cancelled' : 'client-closed')
       written.closed = true
       stream.replyClosed()
     }
@@ -257,8 +257,9 @@ class CommandRoute {
       written.failure = { error }
       const { abortError } = stream
       if (abortError === undefined || error !== abortError) throw error
-      if (abortError.reason !== 'client-closed') throw toldError(stream, error)
-      reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: 'client-closed' }, 'stream ended')
+      // Nobody is left to be told.
+      if (!written.closed) throw toldError(stream, error)
+      reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: abortError.reason }, 'stream ended')
       reply.hijack()
       return reply
     }

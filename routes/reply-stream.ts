@@ -8,7 +8,7 @@ import { maxTurnMs } from '../lib/mediator-stream.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { problemOf, toldError } from '../lib/problem.js'
 import type { StreamConsumer, Written } from '../lib/stream-iterator.js'
-import { hasClientClosed, onClientClosed } from './client-closed.js'
+import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
 import { cutResponse } from './http2-sessions.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
@@ -331,9 +331,8 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   readonly #onClose = (): void => {
-    const { headersSent, writableFinished } = this.#reply.raw
-    // Where the stream was never asked for and there was an answer, a hook has failed or sent something else.
-    this.#close(this.#sink === undefined && headersSent && writableFinished ? 'cancelled' : 'client-closed')
+    // Where the stream was never asked for and there was an answer, a hook has failed or sent something else, or a timeout was over.
+    this.#close(this.#sink === undefined && hasAnswer(this.#reply) ? 'cancelled' : 'client-closed')
   }
 
   #close (reason: EndReason): void {

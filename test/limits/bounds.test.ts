@@ -148,7 +148,7 @@ for (const accept of accepts) {
       t.equal(failed.statusCode, 500)
       t.match(JSON.parse(failed.body), { code: 'MEDIATOR_ERR_FRAME_TOO_LARGE', status: 500, retryable: false })
       await ends.until(2)
-      t.match(ends.all[1], { reason: 'failed', error: { cause: { code: 'MEDIATOR_ERR_FRAME_TOO_LARGE' } } })
+      t.match(ends.all[1], { reason: 'failed', error: { code: 'MEDIATOR_ERR_FRAME_TOO_LARGE' } })
     }
     t.strictSame(app.mediator.stats(), nothing)
   })

@@ -355,6 +355,8 @@ for (const accept of [sse, ndjson]) {
 for (const accept of [sse, json]) {
   t.test(`answers 503 to a client of ${accept} whose handler gives nothing within the handlerTimeout of its route`, async t => {
     const { app, logs } = await createApp(t)
+    const ends: StreamEnd[] = []
+    app.mediator.onStreamEnd(end => ends.push(end))
     const ended = deferred<unknown>()
     app.mediator.addHandler(Count, async (_input, { signal }) => {
       await once(signal, 'abort')
@@ -369,6 +371,8 @@ for (const accept of [sse, json]) {
     t.match(await ended.promise, { code: 'MEDIATOR_ERR_STREAM_ABORTED' })
     await app.close()
     t.equal(app.mediator.stats().streams, 0)
+    t.match(ends, [{ reason: 'cancelled' }], 'its client has not left')
+    t.match(logs.filter(({ msg }) => msg === 'stream ended'), [{ reason: 'cancelled' }])
     t.strictSame(logs.filter(({ level, msg }) => level >= 40 && msg !== 'request failed'), [])
   })
 }
