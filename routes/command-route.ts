@@ -120,6 +120,8 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
   serializersOf(definition)
   if (method !== 'GET' && method !== 'POST') throw new InvalidRouteError(definition.name, `has the method ${String(method)}: it must be GET or POST`)
   if (commitAfterMs !== undefined && !(commitAfterMs >= 0)) throw new InvalidRouteError(definition.name, 'has a negative commitAfterMs')
+  // What only looks like `false` would let other sites in.
+  if (typeof crossSite !== 'boolean') throw new InvalidRouteError(definition.name, 'has an option crossSite that is no boolean')
   for (const [name, option] of Object.entries({ map, caller, owner, scope })) {
     if (option !== undefined && typeof option !== 'function') throw new InvalidRouteError(definition.name, `has an option ${name} that is no function`)
   }

@@ -237,3 +237,7 @@ t.test('a page of another origin in Chromium cannot start a GET command, and one
   t.ok(['fetch', 'frame', 'image', 'source'].every(label => labels.includes(label)), asked.join('; '))
   t.notOk(labels.includes('prefetch'))
 })
+
+t.test('refuses a crossSite that only looks like false', async t => {
+  t.throws(() => commandRoute(Count, { url: '/', crossSite: 'false' as never }), { code: 'MEDIATOR_ERR_INVALID_ROUTE', message: /crossSite that is no boolean/ })
+})
