@@ -18,7 +18,7 @@ export interface CallContext {
   readonly scope: Scope
 }
 
-/** What a handler gets beside its input. */
+/** What a handler gets beside its input. Most members are made when they are read: a copy (`{ ...context }`) has not all of them. */
 export interface HandlerContext extends CallContext {
   /** Emits an event, whose handlers run beside the stream. @throws MEDIATOR_ERR_TOO_MANY_EVENTS at 10,000 in one step */
   readonly emit: Emit
