@@ -15,13 +15,14 @@ import { detachAfterMs } from './handler-run.js'
 import { logThrown } from './logger.js'
 import type { Logger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
+import type { MediatorStats } from './mediator-stats.js'
 import { MediatorStream } from './mediator-stream.js'
 import type { CallOptions, EventDelivery, HandlerCall, StreamHost, StreamOptions, StreamSettings } from './mediator-stream.js'
 import { OpenCalls } from './open-calls.js'
 import type { OpenLimits } from './open-calls.js'
 import { StreamScope, assertScopeOption } from './scope.js'
 import type { Scope } from './scope.js'
-import type { MediatorStats, StreamEnd, StreamEndHook } from './stream-end.js'
+import type { StreamEnd, StreamEndHook } from './stream-end.js'
 
 /** The handler of a command as it was added. */
 export interface Registration {

@@ -12,11 +12,12 @@ import { createDefaultLogger } from './logger.js'
 import type { MediatorCalls } from './mediator-calls.js'
 import { handlerOptionsSchema, mediatorOptionsSchema, onEmit } from './mediator-options.js'
 import type { HandlerOptions, MediatorOptions } from './mediator-options.js'
+import type { MediatorStats } from './mediator-stats.js'
 import type { CallOptions, MediatorStream, StreamOptions, StreamSettings } from './mediator-stream.js'
 import { parseOptions } from './options.js'
 import { assertScopeOption } from './scope.js'
 import { Startup } from './startup.js'
-import type { MediatorStats, StreamEndHook } from './stream-end.js'
+import type { StreamEndHook } from './stream-end.js'
 
 /** Binds the handlers and events of one module. */
 export type Mapper = (mediator: StreamingMediator) => void | Promise<void>
