@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 const sweepMs = 100
 
 // How long a client that does not read one stream has to show that it reads its connection, in milliseconds.
-const pingMs = 1_000
+const pingMs = 5_000
 
 // A session whose connection takes nothing more does not get as far as its socket, and one that has ended does not know it any more.
 const socketOf = new WeakMap<Http2Session, Socket>()
