@@ -3,6 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox'
 import { assertName, isSchema } from './definition.js'
 import { InvalidDefinitionError, InvalidOptionsError, InvalidPayloadError } from './errors.js'
 import type { CallContext } from './handler.js'
+import { maxTimeoutMs } from './max-timeout.js'
 import type { MessageEnvelope } from './message-broker.js'
 import { parseOptions } from './options.js'
 import { compileCheck, describeErrors } from './schema-check.js'
@@ -82,7 +83,7 @@ export interface ResolvedEventHandlerOptions {
 
 const policySchema = Type.Object({
   retries: Type.Integer({ minimum: 0, maximum: 100, default: 0 }),
-  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }))
+  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: maxTimeoutMs }))
 })
 
 /** Checks the options of an event handler and fills in their defaults. @throws MEDIATOR_ERR_INVALID_OPTIONS */

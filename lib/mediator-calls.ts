@@ -1,6 +1,7 @@
+import type { CallOptions, StreamOptions } from './call-options.js'
 import type { CommandDefinition, InputOf, ResultOf } from './definition.js'
 import type { EventDefinition, PayloadOf } from './event.js'
-import type { CallOptions, MediatorStream, StreamOptions } from './mediator-stream.js'
+import type { MediatorStream } from './mediator-stream.js'
 
 /** What can be asked of a mediator: by an app, and by handlers through their context. */
 export interface MediatorCalls {

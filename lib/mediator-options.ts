@@ -1,7 +1,8 @@
 import { Type } from '@sinclair/typebox'
+import type { EventDelivery, StreamSettings } from './call-options.js'
 import type { EmittedEvent, EventHandlerOptions } from './event.js'
 import type { Logger } from './logger.js'
-import type { EventDelivery, StreamSettings } from './mediator-stream.js'
+import { maxTimeoutMs } from './max-timeout.js'
 import type { MessageBroker } from './message-broker.js'
 import type { Scope } from './scope.js'
 
@@ -22,7 +23,7 @@ export const mediatorOptionsSchema = Type.Object({
   maxStreamsPerOwner: Type.Integer({ minimum: 1, default: 100 }),
   maxStreamMs: Type.Optional(settingsSchema.maxStreamMs),
   eventSource: Type.String({ minLength: 1, format: 'uri-reference', default: '/mediator' }),
-  closeGraceMs: Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 5_000 })
+  closeGraceMs: Type.Integer({ minimum: 0, maximum: maxTimeoutMs, default: 5_000 })
 })
 
 /** The options of a command's handler. */

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import type { Caller } from '../lib/caller.js'
 import { InvalidOptionsError, UnknownCommandError } from '../lib/errors.js'
 import type { CommandDefinition } from '../lib/definition.js'
+import { maxTimeoutMs } from '../lib/max-timeout.js'
 import { parseOptions } from '../lib/options.js'
 import { assertScopeOption } from '../lib/scope.js'
 import type { Scope } from '../lib/scope.js'
@@ -18,8 +19,8 @@ const drainMs = 1_000
 
 const httpOptionsSchema = Type.Object({
   commitAfterMs: Type.Number({ minimum: 0, default: 50 }),
-  heartbeatMs: Type.Integer({ minimum: 10, maximum: 2 ** 31 - 1, default: 15_000 }),
-  stallTimeoutMs: Type.Integer({ minimum: 10, maximum: 2 ** 31 - 1, default: 30_000 }),
+  heartbeatMs: Type.Integer({ minimum: 10, maximum: maxTimeoutMs, default: 15_000 }),
+  stallTimeoutMs: Type.Integer({ minimum: 10, maximum: maxTimeoutMs, default: 30_000 }),
   maxFrameBytes: Type.Integer({ minimum: 1_024, default: 1_048_576 })
 })
 
@@ -69,7 +70,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
     if (command === undefined) return
     routed.add(command)
     // The server's would cut a stream in the middle. The option of a route cannot be 0.
-    if (config.handlerTimeout) route.handlerTimeout ??= 2 ** 31 - 1
+    if (config.handlerTimeout) route.handlerTimeout ??= maxTimeoutMs
   })
   const assertHandlers = (): void => {
     for (const command of routed) {

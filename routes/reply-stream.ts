@@ -4,6 +4,7 @@ import type { CommandDefinition } from '../lib/definition.js'
 import type { EndReason } from '../lib/errors.js'
 import type { FrameEncoder } from '../lib/frame-encoder.js'
 import { logThrown } from '../lib/logger.js'
+import { maxTimeoutMs } from '../lib/max-timeout.js'
 import { maxTurnMs } from '../lib/mediator-stream.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { problemOf, toldError } from '../lib/problem.js'
@@ -14,9 +15,6 @@ import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
 const chunkLength = 16_384
-
-// A longer timeout overflows Node's timers: it waits for the first yield.
-const maxTimeoutMs = 2 ** 31 - 1
 
 /** Where frames go: straight into the response or, when a hook has put a stream in between, into this Readable's own buffer. */
 interface Sink {
@@ -103,6 +101,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     }
     await new Promise<void>((resolve, reject) => {
       this.#onCommit = { resolve, reject }
+      // A longer one waits for the first yield.
       if (this.#commitAfterMs <= maxTimeoutMs) this.#commitTimer = setTimeout(() => this.#commit(), this.#commitAfterMs)
       this.#turnStartedAt = performance.now()
       this.#pull()

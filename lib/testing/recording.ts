@@ -1,4 +1,5 @@
 import type { EmittedEvent } from '../event.js'
+import { maxTimeoutMs } from '../max-timeout.js'
 import { onEmit } from '../mediator-options.js'
 import type { MessageBroker } from '../message-broker.js'
 import { StreamingMediator } from '../streaming-mediator.js'
@@ -33,7 +34,7 @@ export class Recording {
       logger: recordingLogger(this.logs),
       messageBroker,
       // Work that never ends is for the time limit of the test to find: nothing here ends it.
-      closeGraceMs: 2 ** 31 - 1,
+      closeGraceMs: maxTimeoutMs,
       [onEmit]: event => { if (isSeen(event)) this.events.push({ name: event.name, payload: snapshot(event.payload) }) }
     })
   }

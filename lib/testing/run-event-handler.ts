@@ -1,6 +1,6 @@
+import type { CallOptions } from '../call-options.js'
 import { EventHandlerFailedError } from '../errors.js'
 import type { EventDefinition, EventHandler, EventHandlerClass, EventHandlerOptions, PayloadOf } from '../event.js'
-import type { CallOptions } from '../mediator-stream.js'
 import type { LogRecord } from './log-record.js'
 import { Recording } from './recording.js'
 import type { RecordedEvent, RecordingOptions } from './recording.js'
