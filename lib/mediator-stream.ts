@@ -3,6 +3,7 @@ import type { Caller } from './caller.js'
 import type { CommandDefinition, ProgressOf, ResultOf } from './definition.js'
 import { StreamAbortedError, StreamIteratedError } from './errors.js'
 import type { EndReason } from './errors.js'
+import type { Emit } from './event.js'
 import type { EventGroup, GroupOptions } from './event-group.js'
 import { createStreamId } from './frame-id.js'
 import type { AnyHandler } from './handler.js'
@@ -68,7 +69,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   readonly streamId = createStreamId()
   readonly definition: D
   readonly #call: HandlerCall
-  readonly #group: EventGroup
+  // Made when the handler first asks for `emit`: many never do.
+  #group: EventGroup | undefined
   #log: Logger | undefined
   #controller: AbortController | undefined
   #consumer: StreamConsumer | undefined
@@ -89,15 +91,6 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     // The mediator's `stream<D>` makes the call from a definition of this type.
     this.definition = call.definition as D
     this.#call = call
-    this.#group = call.host.createGroup({
-      owner: call.definition.name,
-      sequential: call.settings.eventOrder === 'sequential',
-      log: () => this.log,
-      caller: call.caller,
-      scope: call.scope,
-      streamId: this.streamId,
-      onFailure: error => this.#failByEvent(error)
-    })
   }
 
   /**
@@ -169,8 +162,8 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     if (this.#endReason !== undefined) return
     if (this.#run === undefined) {
       this.#start()
-    } else if (this.#group.pending >= this.#call.host.maxPendingEvents) {
-      void this.#group.below(this.#call.host.maxPendingEvents).then(() => this.#step())
+    } else if (this.#pending >= this.#call.host.maxPendingEvents) {
+      void this.#group!.below(this.#call.host.maxPendingEvents).then(() => this.#step())
     } else {
       this.#step()
     }
@@ -213,7 +206,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#startedAt = performance.now()
     if (settings.maxStreamMs <= maxTimeoutMs) this.#deadline = setTimeout(() => this.end('deadline'), settings.maxStreamMs).unref()
     this.#run = new HandlerRun(this.definition.name, this)
-    this.#run.start(handler, input, new StreamContext({ emit: this.#group.emit, streamId: this.streamId, resumeAfter, caller }, this))
+    this.#run.start(handler, input, new StreamContext({ streamId: this.streamId, resumeAfter, caller }, this))
   }
 
   #step (): void {
@@ -222,9 +215,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   /** @internal */
   onYield (value: unknown): void {
-    this.#group.flush()
-    if (this.#group.pending > 0 && this.#call.settings.eventDelivery === 'before-progress') {
-      void this.#group.below(1).then(() => this.#tell(value))
+    this.#group?.flush()
+    if (this.#pending > 0 && this.#call.settings.eventDelivery === 'before-progress') {
+      void this.#eventsSettled().then(() => this.#tell(value))
     } else {
       this.#tell(value)
     }
@@ -236,7 +229,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   /** @internal */
   onEnd (): void {
-    this.#group.seal()
+    this.#group?.seal()
     if (this.#detached) this.#call.host.detachedHandlerEnded()
   }
 
@@ -244,13 +237,13 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   onReturn (value: unknown): void {
     if (this.#endReason !== undefined) return
     const result = value === undefined ? null : value
-    if (this.#group.pending === 0) this.#complete(result)
-    else void this.#group.below(1).then(() => this.#complete(result))
+    if (this.#pending === 0) this.#complete(result)
+    else void this.#eventsSettled().then(() => this.#complete(result))
   }
 
   #complete (result: unknown): void {
     if (this.#endReason !== undefined) return
-    const { failure } = this.#group
+    const failure = this.#group?.failure
     if (failure !== undefined) {
       this.#fail(failure)
       return
@@ -280,9 +273,9 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     this.#abort('failed', cause)
     this.#stopping = this.#stop(this.#run!)
     void this.#stopping
-      .then(() => this.#group.below(1))
+      .then(() => this.#eventsSettled())
       .then(() => {
-        const error = this.#group.failure
+        const error = this.#group!.failure
         const consumer = this.#consumer!
         this.#publish({ ok: false, error })
         consumer.onError(error)
@@ -302,13 +295,17 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
     // Until it is read, V8 keeps what a stack's functions were called on: the socket that was closed.
     void this.#abortError?.stack
     // What it emitted in the step that it does not leave are facts, too.
-    this.#group.flush()
+    this.#group?.flush()
     this.log.warn({ reason: this.#endReason, ageMs: Math.round(performance.now() - this.#startedAt) },
       'handler goes on although its stream has ended: make it listen to its signal')
   }
 
+  #eventsSettled (): Promise<void> {
+    return this.#group?.below(1) ?? Promise.resolve()
+  }
+
   async #settle (outcome: Outcome): Promise<void> {
-    await this.#group.below(1)
+    await this.#eventsSettled()
     this.#publish(outcome)
   }
 
@@ -338,7 +335,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       owner: this.#call.owner,
       reason: this.#outcome.ok && failure !== undefined ? 'failed' : this.#endReason!,
       durationMs: performance.now() - this.#startedAt,
-      events: this.#group.dispatched,
+      events: this.#group?.dispatched ?? 0,
       frames: written?.frames ?? 0,
       bytes: written?.bytes ?? 0,
       error
@@ -375,6 +372,28 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       // A getter or a proxy that throws.
       return false
     }
+  }
+
+  /** @internal The handler's `emit`. */
+  get emit (): Emit {
+    if (this.#group === undefined) {
+      const { definition, settings, caller, scope, host } = this.#call
+      this.#group = host.createGroup({
+        owner: definition.name,
+        sequential: settings.eventOrder === 'sequential',
+        log: () => this.log,
+        caller,
+        scope,
+        streamId: this.streamId,
+        onFailure: error => this.#failByEvent(error)
+      })
+      if (this.#run!.ended) this.#group.seal()
+    }
+    return this.#group.emit
+  }
+
+  get #pending (): number {
+    return this.#group?.pending ?? 0
   }
 
   /** @internal */

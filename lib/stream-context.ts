@@ -7,6 +7,7 @@ import type { Scope } from './scope.js'
 
 /** Where a context takes from what most handlers do not use: a signal and a child logger cost more than the rest of a short stream. */
 interface ContextSource {
+  readonly emit: Emit
   readonly signal: AbortSignal
   readonly log: Logger
   readonly scope: Scope
@@ -18,18 +19,20 @@ const source = Symbol('source')
 
 /** What the handler of a stream gets beside its input. A class: an object literal with getters takes a hundred times as long to make. */
 export class StreamContext implements HandlerContext {
-  readonly emit: Emit
   readonly streamId: string
   readonly resumeAfter: number | undefined
   readonly caller: Caller | undefined
   readonly [source]: ContextSource
 
-  constructor (own: Pick<HandlerContext, 'emit' | 'streamId' | 'resumeAfter' | 'caller'>, from: ContextSource) {
-    this.emit = own.emit
+  constructor (own: Pick<HandlerContext, 'streamId' | 'resumeAfter' | 'caller'>, from: ContextSource) {
     this.streamId = own.streamId
     this.resumeAfter = own.resumeAfter
     this.caller = own.caller
     this[source] = from
+  }
+
+  get emit (): Emit {
+    return this[source].emit
   }
 
   get signal (): AbortSignal {

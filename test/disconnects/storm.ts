@@ -65,7 +65,7 @@ let miscounted = 0
 let started = 0
 const ports: number[] = []
 for (const app of apps) {
-  await app.register(streamingMediator, { commitAfterMs: 5, maxStreamMs: 600_000, owner: () => 'one', maxStreamsPerOwner: 10_000, maxConcurrentEventHandlers: 100 })
+  await app.register(streamingMediator, { commitAfterMs: 5, maxStreamMs: 600_000, stallTimeoutMs: 600_000, owner: () => 'one', maxStreamsPerOwner: 10_000, maxConcurrentEventHandlers: 100 })
   app.mediator.onStreamEnd(({ streamId, reason }) => {
     reasons[reason] = (reasons[reason] ?? 0) + 1
     ended.set(streamId, ended.get(streamId)! + 1)
