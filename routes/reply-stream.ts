@@ -19,7 +19,7 @@ const chunkLength = 16_384
 /** Where frames go: straight into the response or, when a hook has put a stream in between, into this Readable's own buffer. */
 interface Sink {
   /** Whether more may be written before the next drain. */
-  write (text: string): boolean
+  write (chunk: string | Buffer): boolean
   end (text: string): unknown
 }
 
@@ -181,7 +181,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
       return
     }
     this.#open({
-      write: text => this.push(text),
+      write: chunk => this.push(chunk),
       end: text => {
         this.push(text)
         this.push(null)
@@ -245,12 +245,13 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     const text = this.#buffer
     this.#buffer = ''
     this.lastWriteAt = performance.now()
-    if (!this.#sink.write(text)) {
+    const length = this.#count(text)
+    // Node 26 asks for a drain by bytes and tells of it by characters: with text of several bytes each, it may never come.
+    if (!this.#sink.write(length === text.length ? text : Buffer.from(text))) {
       this.blockedAt = this.lastWriteAt
       // Of this Readable `_read` tells.
       if (this.#sink === this.#reply.raw) this.#reply.raw.once('drain', this.#drainListener = () => this.#onDrain())
     }
-    this.#count(text)
   }
 
   // Its number is 1, so it is made before any other frame; before the commit it may still be thrown away.
@@ -324,9 +325,12 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#count(text)
   }
 
-  #count (text: string): void {
+  /** Returns the text's length in bytes. */
+  #count (text: string): number {
+    const length = Buffer.byteLength(text)
     this.#frames = this.#encoder.frames
-    this.#bytes += Buffer.byteLength(text)
+    this.#bytes += length
+    return length
   }
 
   readonly #onClose = (): void => {
