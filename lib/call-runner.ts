@@ -129,8 +129,8 @@ export class CallRunner {
   #stream<D extends CommandDefinition> (
     maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, { signal, resumeAfter, owner, ...options }: StreamOptions = {}
   ): MediatorStream<D> {
-    const registration = this.handlers.get(definition.name)
     if (owner !== undefined && typeof owner !== 'string') throw new InvalidOptionsError('call', 'owner must be a string')
+    const registration = this.handlers.get(definition.name)
     if (registration === undefined) throw new UnknownCommandError(definition.name)
     const { settings } = registration
     const handler = this.behaviors.length === 0

@@ -106,7 +106,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       promise.catch(() => {})
       if (this.#outcome !== undefined) this.#settleResult?.(this.#outcome)
       // Deferred by a microtask, so that a loop which begins right after `result.catch(…)` still is the reader.
-      this.#result = new LazyPromise(promise, () => queueMicrotask(() => this.#drain()))
+      this.#result = new LazyPromise(promise, () => queueMicrotask(() => { if (this.#consumer === undefined) this.drain() }))
     }
     return this.#result
   }
@@ -341,10 +341,6 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
       error
     })
     this.#consumer = nobody
-  }
-
-  #drain (): void {
-    if (this.#consumer === undefined) this.drain()
   }
 
   /** @internal Runs the stream for its result alone; `written` says what becomes of that. */

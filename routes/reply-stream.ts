@@ -246,7 +246,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#buffer = ''
     this.lastWriteAt = performance.now()
     const length = this.#count(text)
-    // Node 26 asks for a drain by bytes and tells of it by characters: with text of several bytes each, it may never come.
+    // Node 26 counts bytes to decide on a drain, and its socket characters to tell of one: for text of several bytes each it may never come.
     if (!this.#sink.write(length === text.length ? text : Buffer.from(text))) {
       this.blockedAt = this.lastWriteAt
       // Of this Readable `_read` tells.

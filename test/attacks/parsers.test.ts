@@ -13,6 +13,7 @@ import { commandRoute, defineCommand } from '../../index.js'
 import type { CommandDefinition, Handler } from '../../index.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { createApp, listen } from '../support/app.js'
+import { randomFrom } from '../support/random.js'
 import { exchange } from './http-client.js'
 import { createReplayServer, cut, sentinel } from './replay-server.js'
 import type { Parsed } from './replay-server.js'
@@ -36,14 +37,7 @@ const { EventSource: LaunchDarklyEventSource } = require('launchdarkly-eventsour
 
 // A seed that is printed: `ATTACK_SEED=… npx tap test/attacks/parsers.test.ts` cuts at the same places.
 const seed = Number(process.env['ATTACK_SEED'] ?? Date.now() % 2 ** 31)
-let state = seed
-function random (): number {
-  // mulberry32
-  state = (state + 0x6d2b79f5) | 0
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-}
+const random = randomFrom(seed)
 
 const all = Object.values(texts)
 const keyed = all.map(text => Object.fromEntries([[text, [text]]]))

@@ -9,7 +9,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import streamingMediator, { commandRoute, defineEvent, defineQuery } from '../../index.js'
 import { watchTimers } from './live-timers.js'
-import { randomFrom } from './random.js'
+import { randomFrom } from '../support/random.js'
 
 /** What a storm left behind. */
 export interface StormReport {

@@ -2,13 +2,14 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
+import { randomFrom } from '../support/random.js'
 import { RunningApp } from './running-app.js'
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
 
 t.test('goes on serving whatever the moment at which clients leave', async t => {
   t.comment(`SEED=${seed}`)
-  const random = mulberry32(seed)
+  const random = randomFrom(seed)
   const app = await new RunningApp().start(t)
   const { port } = new URL(app.url)
   const fileIds = ['access-log.txt', 'broken.json', 'empty', 'orders.csv', 'orders.json', 'photo.bin', 'read me first.md']
@@ -25,13 +26,3 @@ t.test('goes on serving whatever the moment at which clients leave', async t => 
   t.equal((await app.run({ fileIds })).at(-1)!.event, 'complete')
   t.strictSame(app.logs.filter(({ level }) => level >= 40), [])
 })
-
-// A small generator whose numbers come again from its seed.
-function mulberry32 (state: number): () => number {
-  return () => {
-    state = (state + 0x6D2B79F5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}

@@ -7,6 +7,7 @@ import type { EventContext } from '../../lib/event.js'
 import { StreamingMediator } from '../../lib/streaming-mediator.js'
 import type { MediatorOptions } from '../../lib/mediator-options.js'
 import { createLog } from '../support/app.js'
+import { randomFrom } from '../support/random.js'
 import { collect, createMediator, deferred, rejection, within } from './support.js'
 
 const unhandled: unknown[] = []
@@ -428,21 +429,10 @@ t.test('close', async t => {
   })
 })
 
-// mulberry32: small, seeded, good enough for schedules.
-function createRandom (seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6D2B79F5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 t.test('keeps its promises for any schedule', async t => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
   t.comment(`SEED=${seed}`)
-  const random = createRandom(seed)
+  const random = randomFrom(seed)
   const integer = (below: number): number => Math.floor(random() * below)
   const pause = async (): Promise<void> => { for (let turns = integer(3); turns > 0; turns--) await turn() }
 
