@@ -6,6 +6,8 @@ import { round } from './statistics.js'
 
 // Two heartbeats of each stream, at their interval of 15 s.
 const watchedMs = 30_000
+// As long before that: V8 collects once more some seconds after the connects, and compiles the first heartbeats.
+const restMs = 30_000
 
 /** Measures what streams cost while nothing happens in them, beside plain `node:http`, which sends no heartbeats, and how long it takes to end them. */
 export async function idleRows ({ scale }: Effort): Promise<Row[]> {
@@ -24,13 +26,17 @@ export async function idleRows ({ scale }: Effort): Promise<Row[]> {
     const after = await ask<number>(server, 'rss')
     const open = await ask<number>(server, 'open')
     if (open !== count) throw new Error(`${open} of ${count} streams are open`)
-    showProgress(`${count} idle streams, ${subject}: seconds`, 0, watchedMs / 1_000)
+    const showSeconds = (ms: number): void => showProgress(`${count} idle streams, ${subject}: seconds`, ms / 1_000, (restMs + watchedMs) / 1_000)
+    showSeconds(0)
+    await sleep(restMs)
+    showSeconds(restMs)
 
+    const heartbeatsBefore = await ask<number>(client, { ask: 'heartbeats' })
     const cpuBefore = await ask<number>(server, 'cpu')
     await sleep(watchedMs)
     const cpuMicroseconds = await ask<number>(server, 'cpu') - cpuBefore
-    const heartbeats = await ask<number>(client, { ask: 'heartbeats' })
-    showProgress(`${count} idle streams, ${subject}: seconds`, watchedMs / 1_000, watchedMs / 1_000)
+    const heartbeats = await ask<number>(client, { ask: 'heartbeats' }) - heartbeatsBefore
+    showSeconds(restMs + watchedMs)
 
     const ends = ask<number>(client, { ask: 'ends' })
     const closeMs = await ask<number>(server, 'close')

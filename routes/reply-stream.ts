@@ -11,6 +11,7 @@ import { problemOf, toldError } from '../lib/problem.js'
 import type { StreamConsumer, Written } from '../lib/stream-iterator.js'
 import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
 import { cutResponse } from './http2-sessions.js'
+import { writeOneChunk } from './one-chunk.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
@@ -157,7 +158,14 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   writeHeartbeat (): void {
     // Never behind a reader that does not read, and never between the parts of what waits to be written.
     if (this.blockedAt !== undefined || this.#terminal !== undefined) return
-    this.#buffer += this.#encoder.heartbeat
+    const { heartbeat } = this.#encoder
+    // What was written before it is on the socket, the response's head too.
+    if (this.#buffer === '' && this.#sink === this.#reply.raw && writeOneChunk(this.#reply.raw, heartbeat)) {
+      this.lastWriteAt = performance.now()
+      this.#bytes += heartbeat.length
+      return
+    }
+    this.#buffer += heartbeat
     this.#flush()
   }
 

@@ -406,6 +406,23 @@ t.test('answers pipelined requests one after the other, whatever they ask for', 
   t.ok(ends.every((at, index) => at > (ends[index - 1] ?? 0)), ends.join(' '))
 })
 
+t.test('sends heartbeats over HTTP/2', async t => {
+  const { app, connect } = await createHttp2(t, { heartbeatMs: 30 })
+  app.mediator.addHandler(Count, async function * (_input, { signal }) {
+    await once(signal, 'abort')
+    return { total: 1 }
+  })
+  app.route(commandRoute(Count, { url: '/count' }))
+  const stream = (await connect()).request({ ':method': 'POST', ':path': '/count', 'content-type': json })
+  stream.end('{"to":1}')
+  stream.setEncoding('utf8')
+  let text = ''
+  stream.on('data', chunk => { text += String(chunk) })
+  while (!text.endsWith('\n\n:\n\n:\n\n')) await once(stream, 'data')
+  t.strictSame(namesOf(readFrames(text)), ['start'])
+  stream.close()
+})
+
 t.test('finds out by the heartbeat at the latest that the client of pipelined streams has left', async t => {
   const { app, ends, listen } = await createGated(t, { plugin: { heartbeatMs: 50 } })
   const client = new RawClient(await listen())
