@@ -31,10 +31,16 @@ export type { MediatorStats } from './lib/mediator-stats.js'
 export type { MediatorStream } from './lib/mediator-stream.js'
 export { MemoryMessageBroker } from './lib/memory-message-broker.js'
 export type { MemoryMessageBrokerOptions, Subscriber } from './lib/memory-message-broker.js'
+export { MemoryStreamLog } from './lib/memory-stream-log.js'
+export type { MemoryStreamLogOptions } from './lib/memory-stream-log.js'
 export type { MessageBroker, MessageEnvelope } from './lib/message-broker.js'
 export { NullMessageBroker } from './lib/null-message-broker.js'
 export type { Problem } from './lib/problem.js'
 export type { Scope } from './lib/scope.js'
 export type { StreamEnd, StreamEndHook } from './lib/stream-end.js'
+export type {
+  ListLogsOptions, LogAccess, LogEnd, LogEntry, LogInfo, LogPage, LogPosition, LogReader, LogState, LogWriter, OpenLogOptions, OpenLogResult,
+  ReadLogOptions, StreamLog, TakeLogResult
+} from './lib/stream-log.js'
 export { StreamingMediator } from './lib/streaming-mediator.js'
 export type { Mapper } from './lib/streaming-mediator.js'

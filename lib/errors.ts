@@ -14,6 +14,9 @@ export const IdempotencyUnsupportedError = createError<[]>('MEDIATOR_ERR_IDEMPOT
 export const CrossSiteError = createError<[string]>('MEDIATOR_ERR_CROSS_SITE',
   'This route does not take a request that a browser made %s', 403)
 
+/** 404: there is no stream of this id for whoever asks: it never was, has expired, or is somebody else's. */
+export const StreamNotFoundError = createError<[]>('MEDIATOR_ERR_STREAM_NOT_FOUND', 'There is no such stream, or it is not kept any more', 404)
+
 /** 406: the client accepts none of the media types that the route can answer with. */
 export const NotAcceptableError = createError<[string]>('MEDIATOR_ERR_NOT_ACCEPTABLE',
   'None of the accepted media types can be sent: accept one of %s', 406)
@@ -21,12 +24,21 @@ export const NotAcceptableError = createError<[string]>('MEDIATOR_ERR_NOT_ACCEPT
 /** 409: the stream was cancelled. */
 export const CancelledError = createError<[]>('MEDIATOR_ERR_CANCELLED', 'The stream was cancelled', 409)
 
+/** 410: frames after the given id are not kept any more. */
+export const LogGapError = createError<[]>('MEDIATOR_ERR_LOG_GAP', 'Frames that follow the given one are not kept any more', 410)
+
+/** 410: the log does not hold the given id and never trimmed it. */
+export const LogRolledBackError = createError<[]>('MEDIATOR_ERR_LOG_ROLLED_BACK', 'The stream does not hold the given frame: its log was lost in part', 410)
+
 /** 429: the owner has as many streams open as one may have. */
 export const TooManyStreamsOfOwnerError = createError<[number]>('MEDIATOR_ERR_TOO_MANY_STREAMS_OF_OWNER',
   'You have %d streams open, which is the limit: wait until one has ended', 429)
 
 /** 503: as many streams are open as the mediator takes. */
 export const TooManyStreamsError = createError<[]>('MEDIATOR_ERR_TOO_MANY_STREAMS', 'The server has as many streams open as it takes', 503)
+
+/** 503: the stream log is full. */
+export const LogFullError = createError<[]>('MEDIATOR_ERR_LOG_FULL', 'The server keeps as many streams as it can', 503)
 
 /** 504: the stream ran longer than `maxStreamMs`. */
 export const DeadlineError = createError<[]>('MEDIATOR_ERR_DEADLINE', 'The stream ran longer than it may', 504)
@@ -120,6 +132,9 @@ export const EventHandlerTimeoutError = createError<[string, number]>('MEDIATOR_
 /** `emit` was called by a handler that had ended. */
 export const EmitAfterEndError = createError<[string]>('MEDIATOR_ERR_EMIT_AFTER_END',
   'Event "%s" was emitted after its handler had ended: await the work that emits it', 500)
+
+/** The `reason` of a log writer's signal when it has given up its stream, or another attempt has taken it. */
+export const LogFencedError = createError<[]>('MEDIATOR_ERR_LOG_FENCED', 'This attempt does not write its stream any more: end what it does', 500)
 
 const StreamAbortedBase = createError<[string, string, ErrorOptions]>('MEDIATOR_ERR_STREAM_ABORTED', 'The stream of command "%s" was aborted: %s', 500)
 
