@@ -14,7 +14,7 @@ export class MemoryLogReader implements LogReader {
   seq: number
   /** Whether the writer waits rather than trim what comes next here. */
   pacing = true
-  /** When it last read while the writer waited for it. */
+  /** When it last read while the writer waited for it, or began. */
   readAt = 0
   readonly #log: MemoryLog
   #closed = false

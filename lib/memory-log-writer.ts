@@ -44,8 +44,8 @@ export class MemoryLogWriter implements LogWriter {
 
   async release (): Promise<void> {
     if (this.#log.writer !== this) return
-    this.abort(new LogFencedError())
     this.#log.release()
+    this.abort(new LogFencedError())
   }
 
   abort (error: Error): void {

@@ -137,11 +137,13 @@ export class MemoryLog {
 
   /** Ends it without a terminal, for the process or its log goes away. */
   abandon (error: Error): void {
-    this.writer?.abort(error)
+    const { writer } = this
     this.writer = undefined
     this.ended = true
     this.#goOn(false)
     for (const reader of this.#readers) reader.close()
+    // Last, because its listeners run at once.
+    writer?.abort(error)
   }
 
   /** @throws MEDIATOR_ERR_LOG_GAP, MEDIATOR_ERR_LOG_ROLLED_BACK */
@@ -156,6 +158,7 @@ export class MemoryLog {
 
   attach (reader: MemoryLogReader): void {
     this.#readers.add(reader)
+    reader.readAt = this.#host.clock.now()
     this.#floor = Math.min(this.#floor, reader.seq)
     if (this.#readers.size === 1) this.#tellReaders()
   }
@@ -246,15 +249,13 @@ export class MemoryLog {
     if (this.#waiting !== undefined) return this.#waiting.promise
     let resolve!: (goOn: boolean) => void
     const promise = new Promise<boolean>(_resolve => { resolve = _resolve })
-    const since = this.#host.clock.now()
-    this.#waiting = { since, promise, resolve, stopTimer: () => {} }
-    this.#arm(since + this.#host.stallTimeoutMs)
+    const { clock, stallTimeoutMs } = this.#host
+    this.#waiting = { since: clock.now(), promise, resolve, stopTimer: this.#cutStalledAfter(stallTimeoutMs) }
     return promise
   }
 
-  #arm (at: number): void {
-    const { clock } = this.#host
-    this.#waiting!.stopTimer = clock.after(Math.max(at - clock.now(), 1), () => this.#cutStalled())
+  #cutStalledAfter (ms: number): () => void {
+    return this.#host.clock.after(ms, () => this.#cutStalled())
   }
 
   // A reader that has not read for that long is not waited for, neither now nor later.
@@ -269,7 +270,7 @@ export class MemoryLog {
       else next = Math.min(next, stalledAt)
     }
     this.#relieve()
-    if (this.#waiting !== undefined) this.#arm(next)
+    if (this.#waiting !== undefined) this.#waiting.stopTimer = this.#cutStalledAfter(Math.max(next - clock.now(), 1))
   }
 
   #relieve (): void {

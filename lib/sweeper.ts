@@ -44,6 +44,7 @@ export class Sweeper<T> {
     for (const [item, expiry] of this.#expiries) {
       if (expiry > now) {
         // However many there are, the timer fires at most some sixty times in the life of one.
+        this.#disarm()
         this.#arm(Math.max(expiry - now, this.#lifetimeMs / 60))
         return
       }

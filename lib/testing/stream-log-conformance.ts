@@ -448,9 +448,8 @@ async function calledBack (reader: LogReader): Promise<void> {
 }
 
 async function readSome (reader: LogReader): Promise<string[]> {
-  let entries = reader.take()
-  for (; entries.length === 0; entries = reader.take()) await calledBack(reader)
-  return entries.map(({ data }) => data)
+  await calledBack(reader)
+  return reader.take().map(({ data }) => data)
 }
 
 async function readToEnd (reader: LogReader): Promise<LogEntry[]> {
