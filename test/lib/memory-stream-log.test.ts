@@ -505,7 +505,9 @@ t.test('runs on the clock of the system', async t => {
   t.equal(log.heldBytes, 0)
 })
 
-for (const given of [{ maxEntries: 0 }, { maxBytes: 0 }, { maxTotalBytes: 1.5 }, { retainMs: -1 }, { retainMs: 2 ** 31 }, { stallTimeoutMs: 9 }, { entries: 5 }]) {
+for (const given of [
+  { maxEntries: 0 }, { maxBytes: 0 }, { maxTotalBytes: 1.5 }, { retainMs: -1 }, { retainMs: 2 ** 31 }, { stallTimeoutMs: 9 }, { entries: 5 }
+]) {
   t.test(`refuses ${JSON.stringify(given)}`, async t => {
     t.throws(() => new MemoryStreamLog(given as MemoryStreamLogOptions), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /MemoryStreamLog/ })
   })

@@ -50,6 +50,6 @@ export async function checkBy<S> (
   const { errorInstance, counterexample, counterexamplePath } = details
   const path = counterexamplePath === null ? '' : ` FC_PATH=${counterexamplePath}`
   t.comment(`run it again: FC_SEED=${seed}${path} npx tap --disable-coverage test/properties/${file}`)
-  t.comment(`its schedule: ${JSON.stringify(counterexample?.[0])}`)
+  t.comment(`its schedule: ${fc.stringify(counterexample?.[0])}`)
   t.fail(`${errorInstance instanceof Error ? errorInstance.message : 'the time was up'}; run it again with FC_SEED=${seed}${path}`)
 }
