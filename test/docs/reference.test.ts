@@ -41,7 +41,7 @@ t.test('no page names a code that does not exist', async t => {
 })
 
 t.test('options.md tells the defaults that the schemas hold', async t => {
-  const schemas = ['lib/mediator-options.ts', 'lib/event.ts', 'lib/memory-message-broker.ts', 'plugins/streaming-mediator.ts'].map(path => readFileSync(join(root, path), 'utf8')).join('\n')
+  const schemas = ['lib/mediator-options.ts', 'lib/event.ts', 'lib/memory-message-broker.ts', 'lib/memory-stream-log.ts', 'plugins/streaming-mediator.ts'].map(path => readFileSync(join(root, path), 'utf8')).join('\n')
   const defaults = Array.from(schemas.matchAll(/^ {2}(\w+): Type\.\w+\(\{.*\bdefault: ([\d_]+)/gm), ([, name, value]) => [name!, Number(value!.replaceAll('_', ''))] as const)
   t.ok(defaults.length >= 5, `${defaults.length} options in schemas`)
   const rows = rowsOf('docs/reference/options.md')
@@ -52,7 +52,7 @@ t.test('options.md has a row for each option, and its default is the one of the 
   const rows = rowsOf('docs/reference/options.md')
   const names = new Set<string>()
   for (const type of ['MediatorOptions', 'StreamingMediatorOptions', 'CommandRouteOptions', 'CommandRoutesOptions', 'StreamOptions', 'CallOptions', 'HandlerOptions', 'EventHandlerOptions',
-    'FallbackOptions', 'FramesOptions', 'MemoryMessageBrokerOptions']) {
+    'FallbackOptions', 'FramesOptions', 'MemoryMessageBrokerOptions', 'MemoryStreamLogOptions']) {
     for (const { name, doc } of membersOf(type)) {
       names.add(name)
       const row = rows.filter(cells => cells[0] === name)
@@ -83,7 +83,7 @@ t.test('api.md names the options, the members and the methods of the test kit', 
 
 t.test('api.md names the public members of the classes and of the context', async t => {
   const text = pageAt('docs/reference/api.md').text
-  for (const type of ['StreamingMediator', 'MediatorCalls', 'MediatorStream', 'MediatorStats', 'StreamEnd', 'StreamFrame', 'HandlerContext', 'EventContext', 'CallContext', 'EmittedEvent', 'EventItem', 'Scope', 'MessageBroker', 'MemoryMessageBroker', 'Delivered', 'CommandDefinition', 'EventDefinition', 'Logger']) {
+  for (const type of ['StreamingMediator', 'MediatorCalls', 'MediatorStream', 'MediatorStats', 'StreamEnd', 'StreamFrame', 'HandlerContext', 'EventContext', 'CallContext', 'EmittedEvent', 'EventItem', 'Scope', 'MessageBroker', 'MemoryMessageBroker', 'StreamLog', 'MemoryStreamLog', 'LogWriter', 'LogReader', 'LogEntry', 'LogInfo', 'LogPage', 'LogPosition', 'LogAccess', 'OpenLogOptions', 'ReadLogOptions', 'ListLogsOptions', 'Delivered', 'CommandDefinition', 'EventDefinition', 'Logger']) {
     const members = membersOf(type)
     t.ok(members.length > 0, type)
     for (const { name } of members) t.ok(text.includes(`\`${name}\``) || text.includes(`\`${name}(`), `${type}.${name}`)

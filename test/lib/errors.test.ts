@@ -26,10 +26,14 @@ t.test('tells clients only what is theirs to know', async t => {
     MalformedEventIdError: 400,
     IdempotencyUnsupportedError: 400,
     CrossSiteError: 403,
+    StreamNotFoundError: 404,
     NotAcceptableError: 406,
     CancelledError: 409,
+    LogGapError: 410,
+    LogRolledBackError: 410,
     TooManyStreamsOfOwnerError: 429,
     TooManyStreamsError: 503,
+    LogFullError: 503,
     DeadlineError: 504,
     ShuttingDownError: 503
   })

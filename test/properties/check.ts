@@ -48,8 +48,11 @@ export async function checkBy<S> (
     return
   }
   const { errorInstance, counterexample, counterexamplePath } = details
-  const path = counterexamplePath === null ? '' : ` FC_PATH=${counterexamplePath}`
+  const schedule = fc.stringify(counterexample?.[0])
+  // Commands that did not run are left out of what is shrunk: which these were is told beside the path.
+  const replayPath = /replayPath="([^"]+)"/.exec(schedule)
+  const path = (counterexamplePath === null ? '' : ` FC_PATH=${counterexamplePath}`) + (replayPath === null ? '' : ` FC_REPLAY_PATH=${replayPath[1]}`)
   t.comment(`run it again: FC_SEED=${seed}${path} npx tap --disable-coverage test/properties/${file}`)
-  t.comment(`its schedule: ${fc.stringify(counterexample?.[0])}`)
+  t.comment(`its schedule: ${schedule}`)
   t.fail(`${errorInstance instanceof Error ? errorInstance.message : 'the time was up'}; run it again with FC_SEED=${seed}${path}`)
 }

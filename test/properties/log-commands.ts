@@ -55,8 +55,22 @@ const open = fc.record({ id, owner, fingerprint: fc.constantFrom('one', 'two'), 
     assert.ok(opened.outcome === 'created')
     assert.equal(opened.writer === undefined, !lease)
     model.streams.set(id, {
-      id, owner, fingerprint, number: ++model.opened, base: log.heldBytes - model.heldBytes, all: [], readers: new Set(), state: lease ? 'running' : 'queued',
-      attempt: lease ? 1 : 0, trimmed: 0, writer: opened.writer, cancelled: false, progressCount: 0, endedAt: undefined, waiting: undefined, forgotten: false
+      id,
+      owner,
+      fingerprint,
+      number: ++model.opened,
+      base: log.heldBytes - model.heldBytes,
+      all: [],
+      readers: new Set(),
+      state: lease ? 'running' : 'queued',
+      attempt: lease ? 1 : 0,
+      trimmed: 0,
+      writer: opened.writer,
+      cancelled: false,
+      progressCount: 0,
+      endedAt: undefined,
+      waiting: undefined,
+      forgotten: false
     })
   }))
 
@@ -176,12 +190,12 @@ const takeBatch = fc.record({ pick: fc.nat(), all: fc.boolean() }).map(({ pick, 
     model.saw('a reader met a gap')
     return
   }
-  const entries: LogEntry[] = []
-  do {
+  const entries: LogEntry[] = [...real.take()]
+  for (let more = all; more;) {
     const batch = real.take()
     entries.push(...batch)
-    if (batch.length === 0) break
-  } while (all)
+    more = batch.length > 0
+  }
   const rest = reader.closed ? [] : stream.all.slice(reader.seq)
   assert.ok(entries.length > 0 || rest.length === 0, 'there is something to read')
   assertEntries(entries, all ? rest : rest.slice(0, entries.length))
@@ -245,6 +259,7 @@ const list = fc.record({ owner, limit: fc.integer({ min: 1, max: 3 }) }).map(({ 
 /** Steps of all kinds, in any order. */
 export function commands (maxCommands: number): fc.Arbitrary<Iterable<Step>> {
   const often = [append, append, append, append, append, append, read, read, read, takeBatch, takeBatch, onReady]
+  const { FC_REPLAY_PATH: replayPath } = process.env
   return fc.commands([...often, open, take, end, release, stale, cancel, leave, advance, list],
-    { maxCommands, size: 'max', replayPath: process.env.FC_REPLAY_PATH ?? '' })
+    { maxCommands, size: 'max', ...replayPath !== undefined && { replayPath } })
 }
