@@ -185,10 +185,11 @@ export class MemoryLog {
     return this.#entries.slice(from, to) as LogEntry[]
   }
 
-  /** Gives its memory back. */
+  /** Gives its memory back, also where a handler that does not end still has its writer. */
   drop (): void {
-    this.#host.heldBytes -= this.#bytes
-    this.#bytes = 0
+    this.#grow(-this.#bytes)
+    this.#entries = []
+    this.#head = 0
   }
 
   get #count (): number {

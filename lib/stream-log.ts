@@ -89,6 +89,7 @@ export interface ReadLogOptions extends LogAccess {
 export interface ListLogsOptions {
   /** `next` of the page before. @default the newest */
   readonly after?: string | undefined
+  /** At least 1. */
   readonly limit: number
 }
 
@@ -130,7 +131,7 @@ export interface LogReader {
   take (): readonly LogEntry[]
   /**
    * Calls back, once and not before this has returned, when `take` has something to give or to throw, or the reader has ended. To be called
-   * when `take` gave nothing; another callback replaces the one that waits.
+   * when `take` gave nothing; another callback replaces the one that waits. It must not throw.
    */
   onReady (callback: () => void): void
   /** Leaves. A callback that waits is called. */

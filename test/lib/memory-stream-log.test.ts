@@ -451,8 +451,10 @@ t.test('holds no more than it says', { timeout: 60_000 }, async t => {
   for (const [streams, entries, text] of [[2_000, 1, 'x'], [1_000, 100, 'x'.repeat(20)], [50, 1_000, 'é'.repeat(40)], [10, 1_000, '漢'.repeat(20)]] as const) {
     const { log } = setUp()
     const before = used()
+    const writers: LogWriter[] = []
     for (let n = 0; n < streams; n++) {
       const writer = await openWriter(log, createStreamId(), { owner: `owner-${n}`, fingerprint: createStreamId() + createStreamId() })
+      writers.push(writer)
       for (let each = 0; each < entries; each++) writer.append('progress', JSON.stringify({ each, text }))
     }
     const held = used() - before
@@ -461,6 +463,8 @@ t.test('holds no more than it says', { timeout: 60_000 }, async t => {
     t.ok(held >= log.heldBytes * 0.3, 'nor much less')
     t.equal(log.size, streams)
     await log.close()
+    t.ok(used() - before <= streams * 1_536 + 200_000, 'nor anything when it is closed, but for the writers')
+    t.equal(writers.length, streams)
   }
 })
 
