@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { systemClock } from './clock.js'
 import type { Clock } from './clock.js'
 import { LogFullError, ShuttingDownError, StreamNotFoundError } from './errors.js'
+import { maxTimeoutMs } from './max-timeout.js'
 import { MemoryLog } from './memory-log.js'
 import type { MemoryLogHost } from './memory-log.js'
 import { MemoryLogReader } from './memory-log-reader.js'
@@ -10,9 +11,6 @@ import type {
   ListLogsOptions, LogAccess, LogInfo, LogPage, LogReader, OpenLogOptions, OpenLogResult, ReadLogOptions, StreamLog, TakeLogResult
 } from './stream-log.js'
 import { Sweeper } from './sweeper.js'
-
-// Node's timers overflow at a longer one.
-const maxTimeoutMs = 2 ** 31 - 1
 
 const optionsSchema = Type.Object({
   maxEntries: Type.Integer({ minimum: 1, default: 1_000 }),
