@@ -18,7 +18,7 @@ export * as errors from './lib/errors.js'
 export type { EndReason, StreamAbortedError } from './lib/errors.js'
 export { withFallback } from './lib/fallback.js'
 export type { Delivered, FallbackContext, FallbackHandler, FallbackOptions } from './lib/fallback.js'
-export type { EventNames, Framing } from './lib/frame-encoder.js'
+export type { EventNames, Framing } from './lib/frame-style.js'
 export { frames } from './lib/frames.js'
 export type { FramesOptions, StreamFrame } from './lib/frames.js'
 export type {

@@ -17,6 +17,11 @@ export function createStreamId (): string {
   return randomBytes(16).toString('base64url')
 }
 
+/** Writes the id of a frame. */
+export function formatFrameId (streamId: string, seq: number, attempt: number, terminal: boolean): string {
+  return `${streamId}.${seq}${attempt === 1 ? '' : `-${attempt}`}${terminal ? '.end' : ''}`
+}
+
 /** Reads a frame's id that a client sent back. @throws MEDIATOR_ERR_MALFORMED_EVENT_ID */
 export function parseFrameId (text: string): FrameId {
   const match = pattern.exec(text)

@@ -1,6 +1,7 @@
 import type { CommandDefinition } from './definition.js'
 import { InvalidOptionsError } from './errors.js'
-import { FrameEncoder, frameStyle } from './frame-encoder.js'
+import { FrameEncoder } from './frame-encoder.js'
+import { frameStyle } from './frame-style.js'
 import { logThrown } from './logger.js'
 import type { MediatorStream } from './mediator-stream.js'
 import { problemOf, toldError } from './problem.js'

@@ -45,6 +45,13 @@ export function problemOf (error: unknown, instance?: string): Problem {
   }
 }
 
+/** The same in at most some hundred bytes. */
+export function shortProblem ({ type, title, status, instance, code, retryable }: Problem): Problem {
+  // An escaped character would take six bytes.
+  const shortCode = code.slice(0, 128).replaceAll(/[^ -~]/g, '?')
+  return { type, title, status, ...(instance !== undefined && { instance }), code: shortCode, retryable }
+}
+
 /**
  * What the reader of a stream is told of its abort: the caller has one error for all reasons, the wire a code for each. Only
  * for the stream's own: the abort of another, which a handler may pass on, is a failure like any other.
