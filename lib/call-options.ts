@@ -24,6 +24,8 @@ export interface StreamOptions extends CallOptions {
   readonly resumeAfter?: number | undefined
   /** Whose stream it is, for `maxStreamsPerOwner`. Calls that its handler makes are nobody's, unless they say so. */
   readonly owner?: string | undefined
+  /** @internal The id of a stream that is kept, whose log was opened first. */
+  readonly streamId?: string | undefined
 }
 
 /** How the events of a stream relate to its progress and to each other. */

@@ -127,7 +127,7 @@ export class CallRunner {
   }
 
   #stream<D extends CommandDefinition> (
-    maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, { signal, resumeAfter, owner, ...options }: StreamOptions = {}
+    maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, { signal, resumeAfter, owner, streamId, ...options }: StreamOptions = {}
   ): MediatorStream<D> {
     if (owner !== undefined && typeof owner !== 'string') throw new InvalidOptionsError('call', 'owner must be a string')
     const registration = this.handlers.get(definition.name)
@@ -136,7 +136,7 @@ export class CallRunner {
     const handler = this.behaviors.length === 0
       ? registration.handler
       : withBehaviors(this.behaviors, { kind: 'stream', definition }, registration.handler)
-    return new MediatorStream<D>({ ...this.#inherit(maker, options), definition, handler, settings, input, signal, resumeAfter, owner, host })
+    return new MediatorStream<D>({ ...this.#inherit(maker, options), definition, handler, settings, input, signal, resumeAfter, owner, streamId, host })
   }
 
   async #publish (maker: CallMaker, definition: EventDefinition, payload: unknown, options: CallOptions = {}): Promise<void> {

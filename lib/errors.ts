@@ -6,9 +6,18 @@ import createError from '@fastify/error'
 export const MalformedEventIdError = createError<[]>('MEDIATOR_ERR_MALFORMED_EVENT_ID',
   'The last event id is malformed: send back an id that a frame carried, unchanged', 400)
 
+/** 400: `Last-Event-ID` or `?lastEventId=` is an id of another stream than the one that is asked for. */
+export const ForeignEventIdError = createError<[]>('MEDIATOR_ERR_FOREIGN_EVENT_ID', 'The last event id is that of another stream', 400)
+
 /** 400: an idempotency key was sent to a route that keeps no log and could not honour it. */
 export const IdempotencyUnsupportedError = createError<[]>('MEDIATOR_ERR_IDEMPOTENCY_UNSUPPORTED',
   'This route keeps no log and cannot honour an idempotency key: send the request without one', 400)
+
+/** 400: an idempotency key that is not 1 to 255 visible ASCII characters, or two that differ. */
+export const MalformedIdempotencyKeyError = createError<[string]>('MEDIATOR_ERR_MALFORMED_IDEMPOTENCY_KEY', 'The idempotency key %s', 400)
+
+/** 401: the route keeps streams for their owners, and nobody is signed in. */
+export const OwnerMissingError = createError<[]>('MEDIATOR_ERR_OWNER_MISSING', 'This stream would be nobody\'s: sign in first', 401)
 
 /** 403: the page of another site, or a browser ahead of its user, would have started a command. */
 export const CrossSiteError = createError<[string]>('MEDIATOR_ERR_CROSS_SITE',
@@ -24,11 +33,18 @@ export const NotAcceptableError = createError<[string]>('MEDIATOR_ERR_NOT_ACCEPT
 /** 409: the stream was cancelled. */
 export const CancelledError = createError<[]>('MEDIATOR_ERR_CANCELLED', 'The stream was cancelled', 409)
 
+/** 410: nobody has read the stream for as long as its route waits. */
+export const AbandonedError = createError<[]>('MEDIATOR_ERR_ABANDONED', 'Nobody has read the stream for too long', 410)
+
 /** 410: frames after the given id are not kept any more. */
 export const LogGapError = createError<[]>('MEDIATOR_ERR_LOG_GAP', 'Frames that follow the given one are not kept any more', 410)
 
 /** 410: the log does not hold the given id and never trimmed it. */
 export const LogRolledBackError = createError<[]>('MEDIATOR_ERR_LOG_ROLLED_BACK', 'The stream does not hold the given frame: its log was lost in part', 410)
+
+/** 422: the idempotency key was used for another input. */
+export const IdempotencyMismatchError = createError<[]>('MEDIATOR_ERR_IDEMPOTENCY_MISMATCH',
+  'The idempotency key was used with another input: take a new key for a new request', 422)
 
 /** 429: the owner has as many streams open as one may have. */
 export const TooManyStreamsOfOwnerError = createError<[number]>('MEDIATOR_ERR_TOO_MANY_STREAMS_OF_OWNER',
@@ -139,7 +155,7 @@ export const LogFencedError = createError<[]>('MEDIATOR_ERR_LOG_FENCED', 'This a
 const StreamAbortedBase = createError<[string, string, ErrorOptions]>('MEDIATOR_ERR_STREAM_ABORTED', 'The stream of command "%s" was aborted: %s', 500)
 
 /** Why a stream ended. */
-export type EndReason = 'completed' | 'failed' | 'client-closed' | 'cancelled' | 'deadline' | 'stalled' | 'shutdown'
+export type EndReason = 'completed' | 'failed' | 'client-closed' | 'cancelled' | 'deadline' | 'stalled' | 'shutdown' | 'abandoned' | 'lost'
 
 /** A stream was ended before its handler was done. Also the `reason` of its handler's `signal`. */
 export class StreamAbortedError extends StreamAbortedBase {

@@ -18,9 +18,7 @@ import type { StreamEnd } from './stream-end.js'
 import { StreamContext } from './stream-context.js'
 import { StreamIterator } from './stream-iterator.js'
 import type { StreamConsumer, Written } from './stream-iterator.js'
-
-/** How long a handler that never awaits may keep the event loop in one go, in milliseconds. */
-export const maxTurnMs = 5
+import { inTurns } from './turns.js'
 
 /** What a stream needs of its mediator. */
 export interface StreamHost {
@@ -48,6 +46,7 @@ export interface HandlerCall {
   readonly signal: AbortSignal | undefined
   readonly resumeAfter: number | undefined
   readonly owner: string | undefined
+  readonly streamId: string | undefined
   readonly caller: Caller | undefined
   readonly scope: StreamScope
   readonly log: Logger
@@ -66,7 +65,7 @@ type Outcome = { readonly ok: true, readonly result: unknown } | { readonly ok: 
  * Leaving the loop ends the handler.
  */
 export class MediatorStream<D extends CommandDefinition> implements AsyncIterable<ProgressOf<D>> {
-  readonly streamId = createStreamId()
+  readonly streamId: string
   readonly definition: D
   readonly #call: HandlerCall
   // Made when the handler first asks for `emit`: many never do.
@@ -90,6 +89,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   constructor (call: HandlerCall) {
     // The mediator's `stream<D>` makes the call from a definition of this type.
     this.definition = call.definition as D
+    this.streamId = call.streamId ?? createStreamId()
     this.#call = call
   }
 
@@ -126,6 +126,11 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
   /** @internal */
   get owner (): string | undefined {
     return this.#call.owner
+  }
+
+  /** @internal Whether its handler was called: a stream may be refused before that. */
+  get started (): boolean {
+    return this.#run !== undefined
   }
 
   /** Why the stream ended; undefined while it runs. */
@@ -345,18 +350,7 @@ export class MediatorStream<D extends CommandDefinition> implements AsyncIterabl
 
   /** @internal Runs the stream for its result alone; `written` says what becomes of that. */
   drain (written?: Written): void {
-    let turnStartedAt = performance.now()
-    const next = (): void => {
-      if (performance.now() - turnStartedAt < maxTurnMs) {
-        this.pull()
-        return
-      }
-      setImmediate(() => {
-        turnStartedAt = performance.now()
-        this.pull()
-      })
-    }
-    this.consume({ ...nobody, onProgress: next, written })
+    this.consume({ ...nobody, onProgress: inTurns(() => this.pull()), written })
     this.pull()
   }
 

@@ -48,6 +48,10 @@ export class MemoryLogWriter implements LogWriter {
     this.abort(new LogFencedError())
   }
 
+  async discard (): Promise<void> {
+    if (this.#log.writer === this) this.#log.discard()
+  }
+
   abort (error: Error): void {
     this.#abortError ??= error
     this.#controller?.abort(error)

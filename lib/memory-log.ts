@@ -1,5 +1,5 @@
 import type { Clock } from './clock.js'
-import { CancelledError, LogGapError, LogRolledBackError } from './errors.js'
+import { CancelledError, LogFencedError, LogGapError, LogRolledBackError } from './errors.js'
 import type { MemoryLogReader } from './memory-log-reader.js'
 import { MemoryLogWriter } from './memory-log-writer.js'
 import { problemOf } from './problem.js'
@@ -23,6 +23,8 @@ export interface MemoryLogHost {
   isFull (): boolean
   /** Told once, when the log has ended. */
   logEnded (log: MemoryLog): void
+  /** Told once, when the log is to be forgotten. */
+  logDiscarded (log: MemoryLog): void
   /** Told when somebody begins to read, and when the last reader has left. */
   logRead (log: MemoryLog): void
 }
@@ -133,6 +135,12 @@ export class MemoryLog {
     this.#cancelled = true
     if (this.writer === undefined) this.#endCancelled()
     else this.writer.abort(new CancelledError())
+  }
+
+  /** Forgets it, before anything was written. */
+  discard (): void {
+    this.abandon(new LogFencedError())
+    this.#host.logDiscarded(this)
   }
 
   /** Ends it without a terminal, for the process or its log goes away. */

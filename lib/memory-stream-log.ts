@@ -64,6 +64,7 @@ export class MemoryStreamLog implements StreamLog {
       heldBytes: 0,
       isFull: () => this.#isFull(),
       logEnded: log => this.#onEnded(log),
+      logDiscarded: log => this.#forget(log),
       logRead: log => this.#onRead(log)
     }
   }

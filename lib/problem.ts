@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { ErrorObject } from 'ajv'
-import { CancelledError, DeadlineError, ShuttingDownError } from './errors.js'
+import { AbandonedError, CancelledError, DeadlineError, ShuttingDownError } from './errors.js'
 import type { StreamAbortedError } from './errors.js'
 import { describeFields, fieldErrors } from './schema-check.js'
 import type { FieldError } from './schema-check.js'
@@ -45,6 +45,11 @@ export function problemOf (error: unknown, instance?: string): Problem {
   }
 }
 
+/** An error that is the same problem again, for who repeats a request whose stream has failed. */
+export function errorOf ({ title, status, detail, code }: Problem): Error {
+  return Object.assign(new Error(detail ?? title), { statusCode: status, code, expose: detail !== undefined })
+}
+
 /** The same in at most some hundred bytes. */
 export function shortProblem ({ type, title, status, instance, code, retryable }: Problem): Problem {
   // An escaped character would take six bytes.
@@ -58,7 +63,8 @@ export function shortProblem ({ type, title, status, instance, code, retryable }
  */
 function wireErrorOf ({ reason }: StreamAbortedError): Error {
   if (reason === 'shutdown') return new ShuttingDownError()
-  return reason === 'deadline' ? new DeadlineError() : new CancelledError()
+  if (reason === 'deadline') return new DeadlineError()
+  return reason === 'abandoned' ? new AbandonedError() : new CancelledError()
 }
 
 /**

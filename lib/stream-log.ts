@@ -118,6 +118,8 @@ export interface LogWriter {
   end (state: LogEnd, data: string): Promise<boolean>
   /** Gives the stream back, so that the next attempt can take it. Nothing more is taken from this writer. */
   release (): Promise<void>
+  /** Forgets the stream, as if it had never been opened: for one that was refused before it wrote anything. Its readers end without an entry. */
+  discard (): Promise<void>
 }
 
 /** One reader's place in a stream. It asks for what it can use: a reader that is slow costs its place, and no queue. */

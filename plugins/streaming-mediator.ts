@@ -8,11 +8,19 @@ import { maxTimeoutMs } from '../lib/max-timeout.js'
 import { parseOptions } from '../lib/options.js'
 import { assertScopeOption } from '../lib/scope.js'
 import type { Scope } from '../lib/scope.js'
-import { StreamingMediator } from '../lib/streaming-mediator.js'
+import { MemoryStreamLog } from '../lib/memory-stream-log.js'
 import type { MediatorOptions } from '../lib/mediator-options.js'
-import { commandOf, openReplies, routeDefaults } from '../routes/command-route.js'
+import type { StreamLog } from '../lib/stream-log.js'
+import { StreamingMediator } from '../lib/streaming-mediator.js'
+import { commandOf, keepsStreams } from '../routes/command-route.js'
 import { trackHttp2Sessions } from '../routes/http2-sessions.js'
-import { OpenReplies } from '../routes/open-replies.js'
+import { KeptStreams, keptStreams } from '../routes/kept-streams.js'
+import { isOnDisconnect } from '../routes/on-disconnect.js'
+import type { OnDisconnect } from '../routes/on-disconnect.js'
+import { OpenReplies, openReplies } from '../routes/open-replies.js'
+import { isOwnerOption } from '../routes/owner.js'
+import type { OwnerOption } from '../routes/owner.js'
+import { routeDefaults } from '../routes/route-defaults.js'
 
 // How long the last frames have to reach their readers when the app closes, in milliseconds.
 const drainMs = 1_000
@@ -21,7 +29,9 @@ const httpOptionsSchema = Type.Object({
   commitAfterMs: Type.Number({ minimum: 0, default: 50 }),
   heartbeatMs: Type.Integer({ minimum: 10, maximum: maxTimeoutMs, default: 15_000 }),
   stallTimeoutMs: Type.Integer({ minimum: 10, maximum: maxTimeoutMs, default: 30_000 }),
-  maxFrameBytes: Type.Integer({ minimum: 1_024, default: 1_048_576 })
+  maxFrameBytes: Type.Integer({ minimum: 1_024, default: 1_048_576 }),
+  // The path of a url, without a slash at its end.
+  publicPrefix: Type.String({ pattern: '^(?:/[A-Za-z0-9._~%!$&\'()*+,;=:@-]+)*$', default: '' })
 })
 
 /** Options of the plugin: those of the mediator, and of all command routes. Unknown keys are refused. */
@@ -36,8 +46,17 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   readonly maxFrameBytes?: number
   /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default no caller */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
-  /** Says whose stream it is, for `maxStreamsPerOwner`: a user's or tenant's id, or an address. @default nobody's: streams are counted together */
-  readonly owner?: (request: FastifyRequest) => string | undefined | Promise<string | undefined>
+  /**
+   * Says whose stream it is, for `maxStreamsPerOwner` and, where streams are kept, who may read and cancel it: a user's or tenant's id, or
+   * an address. `'public'` lets whoever has a stream's id read and cancel it. @default nobody's: streams are counted together
+   */
+  readonly owner?: OwnerOption
+  /** What becomes of a stream whose client leaves, and whether it is kept. @default 'abort' */
+  readonly onDisconnect?: OnDisconnect
+  /** Keeps the streams of routes that do; it is closed with the app. @default a MemoryStreamLog */
+  readonly streamLog?: StreamLog
+  /** What a proxy in front takes off the paths that clients see, such as `/api`. @default none */
+  readonly publicPrefix?: string
   /**
    * Makes the scope in which the handler classes of a stream or publish are resolved, and which is disposed when that has settled.
    * There is no request for calls of `app.mediator`. @default classes are made without arguments
@@ -46,22 +65,28 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
 }
 
 const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
-  app, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes, caller, owner, scope, ...options }
+  app,
+  { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes, publicPrefix, caller, owner, scope, onDisconnect = 'abort', streamLog, ...options }
 ) => {
   assertScopeOption('streamingMediator', scope)
-  for (const [name, option] of Object.entries({ caller, owner })) {
-    if (option !== undefined && typeof option !== 'function') throw new InvalidOptionsError('streamingMediator', `${name} must be a function`)
-  }
+  const invalid = (reason: string): Error => new InvalidOptionsError('streamingMediator', reason)
+  if (caller !== undefined && typeof caller !== 'function') throw invalid('caller must be a function')
+  if (owner !== undefined && !isOwnerOption(owner)) throw invalid("owner must be a function or 'public'")
+  if (!isOnDisconnect(onDisconnect)) throw invalid("onDisconnect must be 'abort', 'continue' or { graceMs }")
+  if (streamLog !== undefined && typeof streamLog?.open !== 'function') throw invalid('streamLog must be a StreamLog')
   const mediator = new StreamingMediator({ logger: app.log, ...options, ...(scope !== undefined && { scope: () => scope() }) })
   // `handlerTimeout` is there, and missing in its type.
   const config = app.initialConfig as typeof app.initialConfig & { readonly handlerTimeout?: number }
-  const http = parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes })
+  const http = parseOptions('streamingMediator', httpOptionsSchema, { commitAfterMs, heartbeatMs, stallTimeoutMs, maxFrameBytes, publicPrefix })
   // A connection that is silent for as long as its timeout is cut.
   const longestSilenceMs = config.connectionTimeout ? Math.max(10, config.connectionTimeout / 2) : Infinity
   const replies = new OpenReplies({ ...http, heartbeatMs: Math.min(http.heartbeatMs, longestSilenceMs) })
   app.decorate('mediator', mediator)
   app.decorate(openReplies, replies)
-  app.decorate(routeDefaults, { commitAfterMs: http.commitAfterMs, maxFrameBytes: http.maxFrameBytes, caller, owner, scope })
+  const log = streamLog ?? new MemoryStreamLog({ stallTimeoutMs: http.stallTimeoutMs })
+  app.decorate(keptStreams, new KeptStreams(log, http.publicPrefix))
+  const defaults = { commitAfterMs: http.commitAfterMs, maxFrameBytes: http.maxFrameBytes, onDisconnect, caller, owner, scope }
+  app.decorate(routeDefaults, defaults)
 
   const closeSessions = trackHttp2Sessions(app)
   const routed = new Set<CommandDefinition>()
@@ -69,6 +94,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
     const command = commandOf(route.handler)
     if (command === undefined) return
     routed.add(command)
+    keepsStreams(route.handler, defaults)
     // The server's would cut a stream in the middle. The option of a route cannot be 0.
     if (config.handlerTimeout) route.handlerTimeout ??= maxTimeoutMs
   })
@@ -88,6 +114,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
     await mediator.close()
     closeSessions(drainMs)
     await replies.close(drainMs)
+    await log.close()
   })
 }
 

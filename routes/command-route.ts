@@ -10,8 +10,6 @@ import { IdempotencyUnsupportedError, InvalidRouteError, PluginMissingError } fr
 import { FrameEncoder } from '../lib/frame-encoder.js'
 import { frameStyle } from '../lib/frame-style.js'
 import type { EventNames, FrameStyle, Framing } from '../lib/frame-style.js'
-import { parseFrameId } from '../lib/frame-id.js'
-import type { FrameId } from '../lib/frame-id.js'
 import type { MediatorStream } from '../lib/mediator-stream.js'
 import { toldError } from '../lib/problem.js'
 import type { Scope } from '../lib/scope.js'
@@ -21,36 +19,28 @@ import type { AnswerType } from './accept.js'
 import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
 import { refuseCrossSite } from './cross-site.js'
 import { closed, compileInputCheck, validatorCompiler } from './input-validator.js'
-import type { OpenReplies } from './open-replies.js'
+import { idempotencyKeyOf } from './idempotency-key.js'
+import { LiveFrames } from './live-frames.js'
+import { LoggedRoute } from './logged-route.js'
+import { isOnDisconnect } from './on-disconnect.js'
+import type { OnDisconnect } from './on-disconnect.js'
+import { openReplies } from './open-replies.js'
+import { isOwnerOption, ownerOf } from './owner.js'
+import type { OwnerOption } from './owner.js'
 import { rememberStream, replyWithProblem } from './problem-reply.js'
+import { lastFrameSeen, protocolParametersOf } from './protocol-parameters.js'
 import { whyNotFlat } from './query-input.js'
 import { ReplyStream } from './reply-stream.js'
 import { responseSchema } from './response-schema.js'
+import { routeDefaults } from './route-defaults.js'
+import type { RouteDefaults } from './route-defaults.js'
 import { SentAnswer } from './sent-answer.js'
-
-/** Where the plugin keeps what replies share. */
-export const openReplies = Symbol('fastify-streaming-mediator.open-replies')
-
-/** Where the plugin keeps what holds for routes that do not say otherwise. */
-export const routeDefaults = Symbol('fastify-streaming-mediator.route-defaults')
-
-/** Options of the plugin that hold for all command routes. */
-export interface RouteDefaults {
-  readonly commitAfterMs: number
-  readonly maxFrameBytes: number
-  readonly caller: CommandRouteOptions<CommandDefinition>['caller']
-  readonly owner: CommandRouteOptions<CommandDefinition>['owner']
-  readonly scope: CommandRouteOptions<CommandDefinition>['scope']
-}
+import { headersOf, replyWithFrames, varyOnAccept } from './stream-reply.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Runs commands and events; see `StreamingMediator`. */
     mediator: StreamingMediator
-    /** @internal */
-    [openReplies]: OpenReplies
-    /** @internal */
-    [routeDefaults]: RouteDefaults
   }
 }
 
@@ -78,8 +68,13 @@ export interface CommandRouteOptions<D extends CommandDefinition, S extends Fast
   readonly map?: (request: MappedRequest<S>) => InputOf<D> | Promise<InputOf<D>>
   /** Says whom the command runs for, from what hooks found out about the request: `context.caller` of its handlers. Plain data. @default the plugin's */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
-  /** Says whose stream it is, for `maxStreamsPerOwner`: a user's or tenant's id, or an address. @default the plugin's */
-  readonly owner?: (request: FastifyRequest) => string | undefined | Promise<string | undefined>
+  /**
+   * Says whose stream it is, for `maxStreamsPerOwner` and, where streams are kept, who may read and cancel it. A route that keeps its
+   * streams must have one. @default the plugin's
+   */
+  readonly owner?: OwnerOption
+  /** What becomes of a stream whose client leaves, and whether it is kept. @default the plugin's, 'abort' */
+  readonly onDisconnect?: OnDisconnect
   /** Makes the scope in which handler classes are resolved. It is disposed when the stream has settled. @default the plugin's */
   readonly scope?: (request: FastifyRequest) => Scope
   /** @default 'event' */
@@ -100,14 +95,19 @@ export interface CommandRouteOptions<D extends CommandDefinition, S extends Fast
   readonly errorHandler?: AnyRouteOptions['errorHandler'] | false
 }
 
-const commands = new WeakMap<object, CommandDefinition>()
+const routes = new WeakMap<object, CommandRoute>()
 
 // @fastify/compress would hold frames back. Its option is not one of Fastify's types.
 const uncompressed = { compress: false } as const
 
 /** The command that a route's handler runs, or undefined for any other route. */
 export function commandOf (handler: object): CommandDefinition | undefined {
-  return commands.get(handler)
+  return routes.get(handler)?.definition
+}
+
+/** Whether the streams of a command's route are kept. @throws MEDIATOR_ERR_INVALID_ROUTE where nobody would own them */
+export function keepsStreams (handler: object, defaults: Pick<RouteDefaults, 'onDisconnect' | 'owner'>): boolean {
+  return routes.get(handler)!.keepsStreams(defaults)
 }
 
 /**
@@ -117,13 +117,19 @@ export function commandOf (handler: object): CommandDefinition | undefined {
 export function commandRoute<D extends CommandDefinition, const S extends FastifySchema = FastifySchema> (
   definition: D, options: CommandRouteOptions<D, S>
 ): AnyRouteOptions {
-  const { map, caller, owner, scope, framing, eventNames, commitAfterMs, crossSite = false, errorHandler, schema, method = 'POST', preParsing, ...rest } = options
+  const {
+    map, caller, owner, scope, framing, eventNames, commitAfterMs, onDisconnect, crossSite = false, errorHandler, schema, method = 'POST', preParsing, ...rest
+  } = options
   serializersOf(definition)
   if (method !== 'GET' && method !== 'POST') throw new InvalidRouteError(definition.name, `has the method ${String(method)}: it must be GET or POST`)
   if (commitAfterMs !== undefined && !(commitAfterMs >= 0)) throw new InvalidRouteError(definition.name, 'has a negative commitAfterMs')
   // What only looks like `false` would let other sites in.
   if (typeof crossSite !== 'boolean') throw new InvalidRouteError(definition.name, 'has an option crossSite that is no boolean')
-  for (const [name, option] of Object.entries({ map, caller, owner, scope })) {
+  if (owner !== undefined && !isOwnerOption(owner)) throw new InvalidRouteError(definition.name, "has an option owner that is neither a function nor 'public'")
+  if (onDisconnect !== undefined && !isOnDisconnect(onDisconnect)) {
+    throw new InvalidRouteError(definition.name, "has an option onDisconnect that is not 'abort', 'continue' or { graceMs }")
+  }
+  for (const [name, option] of Object.entries({ map, caller, scope })) {
     if (option !== undefined && typeof option !== 'function') throw new InvalidRouteError(definition.name, `has an option ${name} that is no function`)
   }
   const route = new CommandRoute(definition, {
@@ -132,6 +138,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     commitAfterMs,
     refusesCrossSite: !crossSite && definition.kind === 'command' && (method === 'GET' || (map !== undefined && schema?.body === undefined)),
     hasTimeout: rest.handlerTimeout !== undefined,
+    onDisconnect,
     caller,
     owner,
     scope,
@@ -141,7 +148,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
   const handler = async function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     return await route.handle(request, reply)
   }
-  commands.set(handler, definition)
+  routes.set(handler, route)
   return {
     validatorCompiler,
     ...uncompressed,
@@ -184,21 +191,28 @@ interface CommandRouteSettings {
   readonly hasTimeout: boolean
   readonly map: ((request: FastifyRequest) => unknown) | undefined
   readonly caller: CommandRouteOptions<CommandDefinition>['caller']
-  readonly owner: CommandRouteOptions<CommandDefinition>['owner']
+  readonly owner: OwnerOption | undefined
+  readonly onDisconnect: OnDisconnect | undefined
   readonly scope: CommandRouteOptions<CommandDefinition>['scope']
 }
 
 class CommandRoute {
-  readonly #definition: CommandDefinition
+  readonly definition: CommandDefinition
   readonly #settings: CommandRouteSettings
   readonly #streams: boolean
   readonly #checkInput: (input: unknown) => void
 
   constructor (definition: CommandDefinition, settings: CommandRouteSettings) {
-    this.#definition = definition
+    this.definition = definition
     this.#settings = settings
     this.#streams = definition.progress !== undefined
     this.#checkInput = settings.map === undefined ? () => {} : compileInputCheck(definition.input)
+  }
+
+  keepsStreams ({ onDisconnect, owner }: Pick<RouteDefaults, 'onDisconnect' | 'owner'>): boolean {
+    if ((this.#settings.onDisconnect ?? onDisconnect) === 'abort') return false
+    if ((this.#settings.owner ?? owner) !== undefined) return true
+    throw new InvalidRouteError(this.definition.name, "keeps its streams and has no owner: say whose they are, or `owner: 'public'`")
   }
 
   async handle (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
@@ -213,19 +227,35 @@ class CommandRoute {
     if (request.method === 'HEAD') return reply.headers(headersOf(answer)).send(Readable.from([]))
     const parameters = protocolParametersOf(request)
     const seen = lastFrameSeen(request, parameters)
-    if (request.headers['idempotency-key'] !== undefined || parameters.has('idempotencyKey')) throw new IdempotencyUnsupportedError()
+    const key = idempotencyKeyOf(request, parameters)
+    const { caller = defaults.caller, owner = defaults.owner, scope = defaults.scope, onDisconnect = defaults.onDisconnect } = this.#settings
+    const isKept = onDisconnect !== 'abort'
+    if (key !== undefined && !isKept) throw new IdempotencyUnsupportedError()
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
-    if (seen !== undefined && (this.#definition.kind === 'command' || seen.terminal)) {
+    if (seen !== undefined && (seen.terminal || (!isKept && this.definition.kind === 'command'))) {
       // A cache may keep a 204 (RFC 9110 §15.3.5), and the next request of this url carries no id.
       return reply.code(204).header('cache-control', 'no-store').send()
     }
+    if (isKept) {
+      const kept = new LoggedRoute({
+        definition: this.definition,
+        style: this.#settings.style,
+        // The plugin has seen to it that there is one.
+        owner: owner!,
+        caller,
+        scope,
+        commitAfterMs: this.#settings.commitAfterMs ?? defaults.commitAfterMs,
+        graceMs: onDisconnect === 'continue' ? undefined : onDisconnect.graceMs,
+        inputOf: async () => await this.#input(request)
+      })
+      return await kept.handle(request, reply, { answer, seen, key })
+    }
     const input = await this.#input(request)
-    const { caller = defaults.caller, owner = defaults.owner, scope = defaults.scope } = this.#settings
-    const stream = mediator.stream(this.#definition, input as InputOf<CommandDefinition>, {
+    const stream = mediator.stream(this.definition, input as InputOf<CommandDefinition>, {
       log: request.log,
       resumeAfter: seen?.seq,
       caller: await caller?.(request),
-      owner: await owner?.(request),
+      owner: await ownerOf(owner, request),
       scope: scope && (() => scope(request))
     })
     rememberStream(request, stream.streamId)
@@ -253,7 +283,7 @@ class CommandRoute {
     if (hasClientClosed(request, reply)) onClose()
     stream.drain(written)
     try {
-      const result = serializersOf(this.#definition).result(await stream.result)
+      const result = serializersOf(this.definition).result(await stream.result)
       void new SentAnswer(request, reply, request.server[openReplies])
       return reply.headers(headersOf('application/json')).send(result)
     } catch (error) {
@@ -262,7 +292,7 @@ class CommandRoute {
       if (abortError === undefined || error !== abortError) throw error
       // Nobody is left to be told.
       if (!written.closed) throw toldError(stream, error)
-      reply.log.info({ streamId: stream.streamId, command: this.#definition.name, reason: abortError.reason }, 'stream ended')
+      reply.log.info({ streamId: stream.streamId, command: this.definition.name, reason: abortError.reason }, 'stream ended')
       reply.hijack()
       return reply
     }
@@ -273,23 +303,15 @@ class CommandRoute {
     const { commitAfterMs: defaultCommitMs, maxFrameBytes } = request.server[routeDefaults]
     const { style, commitAfterMs = defaultCommitMs } = this.#settings
     const format = answer === 'text/event-stream' ? 'sse' : 'ndjson'
-    const body = new ReplyStream({
+    const source = new LiveFrames({
       stream,
-      encoder: new FrameEncoder(this.#definition, stream.streamId, format, style, maxFrameBytes),
-      request,
-      reply,
-      replies,
-      commitAfterMs
+      encoder: new FrameEncoder(this.definition, stream.streamId, format, style, maxFrameBytes),
+      heartbeatMs: replies.heartbeatMs,
+      log: request.log
     })
+    const body = new ReplyStream({ source, request, reply, replies, commitAfterMs })
     if (this.#settings.hasTimeout) endInTime(stream, request, reply)
-    await body.commit()
-    if (body.abandoned) {
-      reply.hijack()
-      return reply
-    }
-    reply.headers(headersOf(answer))
-    // Not `reply.send`: what returns the reply waits for its end, and keeps itself and all that it holds until then.
-    return body
+    return await replyWithFrames(body, reply, answer)
   }
 }
 
@@ -299,34 +321,4 @@ function endInTime (stream: MediatorStream<CommandDefinition>, { signal }: Fasti
   signal.addEventListener('abort', () => {
     if (signal.reason instanceof errorCodes.FST_ERR_HANDLER_TIMEOUT && response.headersSent) stream.end('deadline')
   }, { once: true })
-}
-
-function headersOf (answer: AnswerType): Record<string, string> {
-  if (answer === 'application/json') return { 'content-type': answer, 'cache-control': 'no-store' }
-  return { 'content-type': answer, 'cache-control': 'no-cache, no-store, no-transform', 'x-accel-buffering': 'no' }
-}
-
-function varyOnAccept (given: number | string | string[] | undefined): string {
-  if (given === undefined) return 'Accept'
-  const vary = String(given)
-  return /(?:^|,)\s*(?:accept|\*)\s*(?:,|$)/i.test(vary) ? vary : `${vary}, Accept`
-}
-
-// EventSource sends the header; a page that starts again after a reload can only change the url. An empty id is none.
-function lastFrameSeen ({ headers }: FastifyRequest, parameters: URLSearchParams): FrameId | undefined {
-  const id = String(headers['last-event-id'] ?? '') || parameters.getAll('lastEventId').find(value => value !== '')
-  return id === undefined ? undefined : parseFrameId(id)
-}
-
-// Both places are there, and the new one is missing in Fastify's type.
-interface RouterConfig {
-  readonly useSemicolonDelimiter?: boolean
-}
-
-// From the url, because validation has taken the protocol's parameters out of `request.query`.
-function protocolParametersOf ({ url, server }: FastifyRequest): URLSearchParams {
-  // Fastify takes a fragment, which no browser sends, for a query string, and what follows a semicolon where it is told to.
-  const config = server.initialConfig as RouterConfig & { readonly routerOptions?: RouterConfig }
-  const query = url.search(config.useSemicolonDelimiter || config.routerOptions?.useSemicolonDelimiter ? /[?#;]/ : /[?#]/)
-  return new URLSearchParams(query === -1 ? '' : url.slice(query + 1))
 }

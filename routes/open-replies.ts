@@ -1,3 +1,13 @@
+/** Where the plugin keeps what replies share. */
+export const openReplies = Symbol('fastify-streaming-mediator.open-replies')
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** @internal */
+    [openReplies]: OpenReplies
+  }
+}
+
 /** A reply that is open, as far as the registry of them is concerned. */
 export interface OpenReply {
   /** When it last wrote, in milliseconds of `performance.now()`. */

@@ -1,15 +1,10 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { CommandDefinition } from '../lib/definition.js'
 import type { EndReason } from '../lib/errors.js'
-import type { FrameEncoder } from '../lib/frame-encoder.js'
-import { logThrown } from '../lib/logger.js'
 import { maxTimeoutMs } from '../lib/max-timeout.js'
-import { maxTurnMs } from '../lib/mediator-stream.js'
-import type { MediatorStream } from '../lib/mediator-stream.js'
-import { problemOf, toldError } from '../lib/problem.js'
-import type { StreamConsumer, Written } from '../lib/stream-iterator.js'
+import { maxTurnMs } from '../lib/turns.js'
 import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
+import type { FrameSource, FrameTarget } from './frame-source.js'
 import { cutResponse } from './http2-sessions.js'
 import { writeOneChunk } from './one-chunk.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
@@ -25,24 +20,23 @@ interface Sink {
 }
 
 export interface ReplyStreamOptions {
-  readonly stream: MediatorStream<CommandDefinition>
-  readonly encoder: FrameEncoder
+  readonly source: FrameSource
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   readonly replies: OpenReplies
+  /** How long the source may refuse to be a stream, in milliseconds. */
   readonly commitAfterMs: number
 }
 
 /**
- * The body of one streaming reply, and the owner of everything that lives as long as it: it pulls progress from the stream,
- * encodes it, and writes whole frames. It is a Readable so that `reply.send` keeps hooks and cookies; `pipe` pumps straight
+ * The body of one streaming reply, and the owner of everything that lives as long as it: it pulls frames from their source and
+ * writes them whole. It is a Readable so that `reply.send` keeps hooks and cookies; `pipe` pumps straight
  * into the response, which costs a third of the stream machinery. It ends once: by a terminal frame, or with its socket.
  */
-export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
+export class ReplyStream extends Readable implements FrameTarget, OpenReply {
   lastWriteAt = 0
   blockedAt: number | undefined
-  readonly #stream: MediatorStream<CommandDefinition>
-  readonly #encoder: FrameEncoder
+  readonly #source: FrameSource
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #replies: OpenReplies
@@ -51,7 +45,6 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #onCommit: { resolve (): void, reject (error: unknown): void } | undefined
   #buffer = ''
   #sink: Sink | undefined
-  #startWritten = false
   #pulling = false
   // Until the next turn of the event loop: a drain within this one must not pull.
   #resting = false
@@ -59,20 +52,17 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   #turnStartedAt = 0
   #turnLength = 0
   #terminal: string | undefined
-  #closed = false
+  #isClosed = false
   #frames = 0
   #bytes = 0
-  #logged = false
-  #failure: { readonly error: unknown } | undefined
   // Made when it is needed: few streams ever wait.
   #drainListener: (() => void) | undefined
   #stopListening: (() => void) | undefined
 
-  constructor ({ stream, encoder, request, reply, replies, commitAfterMs }: ReplyStreamOptions) {
+  constructor ({ source, request, reply, replies, commitAfterMs }: ReplyStreamOptions) {
     // `close` would make Fastify log a premature end: this Readable never emits `end` when it writes to the response itself.
     super({ emitClose: false })
-    this.#stream = stream
-    this.#encoder = encoder
+    this.#source = source
     this.#request = request
     this.#reply = reply
     this.#replies = replies
@@ -81,20 +71,24 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   /** Whether the client left before there was anything to answer. */
   get abandoned (): boolean {
-    return this.#closed
+    return this.#isClosed
+  }
+
+  get isCommitted (): boolean {
+    return this.#onCommit === undefined
   }
 
   /** What has left for the client, frames and heartbeats. */
-  get written (): Written {
-    return { frames: this.#frames, bytes: this.#bytes, closed: this.#closed, failure: this.#failure }
+  get written (): { frames: number, bytes: number, closed: boolean } {
+    return { frames: this.#frames, bytes: this.#bytes, closed: this.#isClosed }
   }
 
   /**
-   * Starts the handler and resolves when the answer is known to be a stream: at the first progress, at the end, or after
-   * `commitAfterMs`. Rejects with what the handler threw before that. Resolves too when the client has left.
+   * Opens the source and resolves when the answer is known to be a stream: at the first progress, at the end, or after
+   * `commitAfterMs`. Rejects with what refused it before that. Resolves too when the client has left.
    */
   async commit (): Promise<void> {
-    this.#stream.consume(this)
+    this.#source.open(this)
     this.#stopListening = onClientClosed(this.#request, this.#reply, this.#onClose)
     if (hasClientClosed(this.#request, this.#reply)) {
       this.#onClose()
@@ -109,56 +103,37 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     })
   }
 
-  onProgress (value: unknown): void {
+  hold (text: string): void {
+    this.#buffer += text
+  }
+
+  write (text: string): void {
     this.#pulling = false
-    const { length } = this.#buffer
-    try {
-      this.#writeStart()
-      this.#buffer += this.#encoder.progress(value)
-    } catch (error) {
-      this.#stream.end('failed', error)
-      return
-    }
+    this.#buffer += text
     this.#commit()
-    this.#advance(this.#buffer.length - length)
+    this.#advance(text.length)
   }
 
-  onComplete (result: unknown): void {
-    try {
-      this.#writeStart()
-      this.#finish(this.#encoder.complete(result))
-      this.#request.log.debug(this.#fields('completed'), 'stream ended')
-    } catch (error) {
-      this.#failure = { error }
-      this.onError(error)
-    }
+  finish (text: string): void {
+    if (this.#isClosed) return
+    this.#terminal = text
+    this.#commit()
+    if (this.#sink !== undefined) this.#end()
   }
 
-  onError (error: unknown): void {
-    if (this.#closed) return
-    const { abortError } = this.#stream
-    const own = abortError !== undefined && error === abortError
-    const told = toldError(this.#stream, error)
-    if (this.#onCommit !== undefined) {
-      this.#refuse(told)
-      return
-    }
-    const problem = problemOf(told, this.#stream.streamId)
-    if (own && abortError.reason !== 'failed') {
-      this.#logFailure(told, abortError.reason, 'info')
-      this.#finish(this.#encoder.failed(problem))
-    } else {
-      this.#logFailure(told, 'failed', problem.status >= 500 ? 'error' : 'info')
-      // Not before its events have settled, so that nothing of the stream goes on behind a client that has seen the end.
-      const finish = (): void => { if (!this.#closed) this.#finish(this.#encoder.failed(problem)) }
-      this.#stream.result.then(finish, finish)
-    }
+  refuse (error: unknown): void {
+    this.#clearCommitTimer()
+    this.#isClosed = true
+    this.#stopListening?.()
+    this.#onCommit!.reject(error)
+    this.#onCommit = undefined
+    this.#source.close(undefined)
   }
 
   writeHeartbeat (): void {
     // Never behind a reader that does not read, and never between the parts of what waits to be written.
     if (this.blockedAt !== undefined || this.#terminal !== undefined) return
-    const { heartbeat } = this.#encoder
+    const { heartbeat } = this.#source
     // What was written before it is on the socket, the response's head too.
     if (this.#buffer === '' && this.#sink === this.#reply.raw && writeOneChunk(this.#reply.raw, heartbeat)) {
       this.lastWriteAt = performance.now()
@@ -204,9 +179,9 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   #pull (): void {
-    if (this.#pulling || this.#resting || this.#terminal !== undefined || this.#closed) return
+    if (this.#pulling || this.#resting || this.#terminal !== undefined || this.#isClosed) return
     this.#pulling = true
-    this.#stream.pull()
+    this.#source.pull()
   }
 
   // Decides what follows a frame: the next pull, a write first, or a turn of the event loop for others.
@@ -249,7 +224,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   #flush (): void {
-    if (this.#buffer === '' || this.blockedAt !== undefined || this.#closed || this.#sink === undefined) return
+    if (this.#buffer === '' || this.blockedAt !== undefined || this.#isClosed || this.#sink === undefined) return
     const text = this.#buffer
     this.#buffer = ''
     this.lastWriteAt = performance.now()
@@ -262,17 +237,9 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     }
   }
 
-  // Its number is 1, so it is made before any other frame; before the commit it may still be thrown away.
-  #writeStart (): void {
-    if (this.#startWritten) return
-    this.#startWritten = true
-    this.#buffer = this.#encoder.start(this.#replies.heartbeatMs)
-  }
-
   #commit (): void {
     if (this.#onCommit === undefined) return
     this.#clearCommitTimer()
-    this.#writeStart()
     this.#onCommit.resolve()
     this.#onCommit = undefined
   }
@@ -285,7 +252,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
 
   #open (sink: Sink): void {
     // The client may have left while a hook was at work.
-    if (this.#closed) return
+    if (this.#isClosed) return
     this.#sink = sink
     this.lastWriteAt = performance.now()
     this.#replies.add(this)
@@ -297,31 +264,10 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
     this.#onTurn()
   }
 
-  // Before the commit a failure is an HTTP status, at once.
-  #refuse (error: unknown): void {
-    this.#clearCommitTimer()
-    this.#closed = true
-    this.#stopListening?.()
-    this.#onCommit!.reject(error)
-    this.#onCommit = undefined
-    this.#stream.replyClosed()
-  }
-
-  #logFailure (error: unknown, reason: EndReason, level: 'info' | 'error'): void {
-    this.#logged = true
-    logThrown(this.#request.log, level, error, this.#fields(reason), 'stream ended')
-  }
-
   // Not a child logger for one line.
   #fields (reason: EndReason): Record<string, unknown> {
-    const { streamId, definition: { name: command } } = this.#stream
+    const { streamId, command } = this.#source
     return { streamId, command, reason }
-  }
-
-  #finish (terminal: string): void {
-    this.#terminal = terminal
-    this.#commit()
-    if (this.#sink !== undefined) this.#end()
   }
 
   #end (): void {
@@ -336,7 +282,7 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   /** Returns the text's length in bytes. */
   #count (text: string): number {
     const length = Buffer.byteLength(text)
-    this.#frames = this.#encoder.frames
+    this.#frames = this.#source.frames
     this.#bytes += length
     return length
   }
@@ -347,19 +293,15 @@ export class ReplyStream extends Readable implements StreamConsumer, OpenReply {
   }
 
   #close (reason: EndReason): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#isClosed) return
+    this.#isClosed = true
     this.#clearCommitTimer()
     this.#replies.delete(this)
     this.#stopListening?.()
     if (this.#drainListener !== undefined) this.#reply.raw.off('drain', this.#drainListener)
     this.#buffer = ''
-    if (this.#terminal === undefined) {
-      if (!this.#logged) this.#request.log.info(this.#fields(reason), 'stream ended')
-      this.#stream.end(reason)
-    }
     this.#onCommit?.resolve()
     this.#onCommit = undefined
-    this.#stream.replyClosed()
+    this.#source.close(this.#terminal === undefined ? reason : undefined)
   }
 }

@@ -4,7 +4,7 @@ import type { CommandDefinition, InputOf, ProgressOf, ResultOf } from '../defini
 import { FrameEncoder } from '../frame-encoder.js'
 import { frameStyle } from '../frame-style.js'
 import type { ChainHandler, ChainHandlerClass, Handler, HandlerClass, RegularHandler } from '../handler.js'
-import { maxTurnMs } from '../mediator-stream.js'
+import { maxTurnMs } from '../turns.js'
 import type { MediatorStream } from '../mediator-stream.js'
 import type { LogRecord } from './log-record.js'
 import { Recording } from './recording.js'

@@ -53,6 +53,8 @@ const hook: StreamEndHook = async ({ reason }) => {
     case 'deadline':
     case 'stalled':
     case 'shutdown':
+    case 'abandoned':
+    case 'lost':
       return
     default:
       expectValue<never>()(reason)

@@ -1,0 +1,48 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FrameStyle } from '../lib/frame-style.js'
+import { FrameText } from '../lib/frame-text.js'
+import type { LogEntry, LogReader } from '../lib/stream-log.js'
+import type { AnswerType } from './accept.js'
+import { hasClientClosed, onClientClosed } from './client-closed.js'
+import { LogFrames } from './log-frames.js'
+import type { LogFramesOptions } from './log-frames.js'
+import { openReplies } from './open-replies.js'
+import { ReplyStream } from './reply-stream.js'
+import { replyWithFrames } from './stream-reply.js'
+
+export interface LogReplyOptions extends Pick<LogFramesOptions, 'streamId' | 'command' | 'reader' | 'refusalOf'> {
+  readonly answer: Exclude<AnswerType, 'application/json'>
+  readonly style: FrameStyle
+  /** Whether clients are told to come back. */
+  readonly retry: boolean
+  readonly commitAfterMs: number
+}
+
+/** Answers with the frames of a stream that is kept. */
+export async function replyWithLog (
+  request: FastifyRequest, reply: FastifyReply, { answer, style, retry, commitAfterMs, ...options }: LogReplyOptions
+): Promise<unknown> {
+  const text = new FrameText(options.streamId, answer === 'text/event-stream' ? 'sse' : 'ndjson', style, { retry })
+  const body = new ReplyStream({
+    source: new LogFrames({ ...options, text }), request, reply, replies: request.server[openReplies], commitAfterMs
+  })
+  return await replyWithFrames(body, reply, answer)
+}
+
+/** Reads to the end and resolves the terminal; undefined where the client left before that, or the log was closed. */
+export async function readToEnd (reader: LogReader, request: FastifyRequest, reply: FastifyReply): Promise<LogEntry | undefined> {
+  const stopListening = onClientClosed(request, reply, () => reader.close())
+  if (hasClientClosed(request, reply)) reader.close()
+  let last: LogEntry | undefined
+  try {
+    while (!reader.ended) {
+      const entries = reader.take()
+      last = entries.at(-1) ?? last
+      if (entries.length === 0) await new Promise<void>(resolve => reader.onReady(resolve))
+    }
+  } finally {
+    stopListening()
+    reader.close()
+  }
+  return last?.event === 'complete' || last?.event === 'failed' ? last : undefined
+}
