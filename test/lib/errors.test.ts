@@ -24,11 +24,16 @@ t.test('tells clients only what is theirs to know', async t => {
   const clientErrors = Object.fromEntries(Object.entries(statuses).filter(([, status]) => status !== 500))
   t.strictSame(clientErrors, {
     MalformedEventIdError: 400,
+    ForeignEventIdError: 400,
     IdempotencyUnsupportedError: 400,
+    MalformedIdempotencyKeyError: 400,
+    OwnerMissingError: 401,
     CrossSiteError: 403,
     StreamNotFoundError: 404,
     NotAcceptableError: 406,
     CancelledError: 409,
+    AbandonedError: 410,
+    IdempotencyMismatchError: 422,
     LogGapError: 410,
     LogRolledBackError: 410,
     TooManyStreamsOfOwnerError: 429,

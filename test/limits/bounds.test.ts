@@ -311,8 +311,8 @@ t.test('asks the owner of the route before the plugin\'s, sync or async, and ans
   t.strictSame(app.mediator.stats(), nothing)
 })
 
-t.test('refuses an owner of a route that is no function', async t => {
-  t.throws(() => commandRoute(Add, { url: '/add', owner: 'ada' as never }), { code: 'MEDIATOR_ERR_INVALID_ROUTE', message: /owner that is no function/ })
+t.test('refuses an owner of a route that does not say whose streams are', async t => {
+  t.throws(() => commandRoute(Add, { url: '/add', owner: 'ada' as never }), { code: 'MEDIATOR_ERR_INVALID_ROUTE', message: /owner that is neither a function nor 'public'/ })
 })
 
 t.test('keeps a Retry-After that the app has set', async t => {
