@@ -5,6 +5,7 @@ import { eventMemoryRows } from './event-memory-rows.js'
 import { eventOverlapRows } from './event-overlap-rows.js'
 import { eventRateRows } from './event-rate-rows.js'
 import { idleRows } from './idle-rows.js'
+import { keptRows } from './kept-rows.js'
 import type { Row } from './row.js'
 import { serverRows } from './server-rows.js'
 import { stallRows } from './stall-rows.js'
@@ -21,7 +22,15 @@ const { values } = parseArgs({
 })
 const effort = values.quick ? { scale: 10, rounds: 3 } : { scale: 1, rounds: 5 }
 
-const parts = { servers: serverRows, idle: idleRows, stall: stallRows, 'event-rate': eventRateRows, 'event-overlap': eventOverlapRows, 'event-memory': eventMemoryRows }
+const parts = {
+  servers: serverRows,
+  kept: keptRows,
+  idle: idleRows,
+  stall: stallRows,
+  'event-rate': eventRateRows,
+  'event-overlap': eventOverlapRows,
+  'event-memory': eventMemoryRows
+}
 if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
   throw new Error(`--only takes one of ${Object.keys(parts).join(', ')}, not "${values.only}"`)
 }

@@ -73,7 +73,10 @@ export class LoggedRun implements StreamConsumer {
     if (this.#refusal !== undefined) throw this.#refusal.error
     this.#writeStart()
     const { signal } = this.#writer
-    signal.addEventListener('abort', () => this.#stream.end(reasons[(signal.reason as { code: string }).code] ?? 'lost'), { once: true })
+    const onAbort = (): void => this.#stream.end(reasons[(signal.reason as { code: string }).code] ?? 'lost')
+    // It may have been cancelled before it could begin.
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
     if (this.#graceMs === undefined) return
     this.#writer.onReaders(hasReaders => this.#onReaders(hasReaders))
     this.#onReaders(this.#writer.hasReaders)
