@@ -24,7 +24,8 @@ try {
     : `Cannot listen at port ${port} of ${host}: ${(error as Error).message}`)
 }
 
-// Longer than streams have to end: `closeGraceMs`, a second for what ignores its signal, and one for the last frames to arrive.
+// Longer than streams have to end: `closeGraceMs`, and a second each for what ignores its signal, for the last frames
+// to arrive, and for clients that still send.
 const { close } = closeWithGrace({ delay: 10_000, logger: app.log, skip: [...signals] }, async ({ err }) => {
   if (err !== undefined) app.log.error(err)
   await app.close()

@@ -21,6 +21,7 @@ import { OpenReplies, openReplies } from '../routes/open-replies.js'
 import { isOwnerOption } from '../routes/owner.js'
 import type { OwnerOption } from '../routes/owner.js'
 import { routeDefaults } from '../routes/route-defaults.js'
+import { trackConnections } from '../routes/unused-connections.js'
 
 // How long the last frames have to reach their readers when the app closes, in milliseconds.
 const drainMs = 1_000
@@ -89,6 +90,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
   app.decorate(routeDefaults, defaults)
 
   const closeSessions = trackHttp2Sessions(app)
+  const cutUnused = trackConnections(app)
   const routed = new Set<CommandDefinition>()
   app.addHook('onRoute', route => {
     const command = commandOf(route.handler)
@@ -114,6 +116,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
     await mediator.close()
     closeSessions(drainMs)
     await replies.close(drainMs)
+    await cutUnused(drainMs)
     await log.close()
   })
 }

@@ -36,6 +36,7 @@ import { routeDefaults } from './route-defaults.js'
 import type { RouteDefaults } from './route-defaults.js'
 import { SentAnswer } from './sent-answer.js'
 import { headersOf, replyWithFrames, varyOnAccept } from './stream-reply.js'
+import { expectBody } from './unused-connections.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -179,6 +180,7 @@ function routeSchema (definition: CommandDefinition, method: 'GET' | 'POST', giv
 
 // Fastify parses text/plain on any route, and browsers send it to other sites without asking first.
 async function requireJson (request: FastifyRequest): Promise<void> {
+  expectBody(request.raw)
   const type = request.headers['content-type']
   if (type === undefined || !/^application\/(?:[\w.+-]+\+)?json[ \t]*(?:;|$)/i.test(type)) throw new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(type ?? '(none)')
 }

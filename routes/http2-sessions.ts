@@ -1,3 +1,4 @@
+import { constants } from 'node:http2'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply } from 'fastify'
@@ -10,6 +11,7 @@ const pingMs = 5_000
 
 // A session whose connection takes nothing more does not get as far as its socket, and one that has ended does not know it any more.
 const socketOf = new WeakMap<Http2Session, Socket>()
+const sessionSockets = new WeakSet<Socket>()
 
 /**
  * Keeps the HTTP/2 sessions of a server, for `app.close()`: on Node 20 and 22 the server waits for idle ones for ever, and on all
@@ -37,6 +39,7 @@ export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: numb
   server.on('session', (session: Http2Session) => {
     sessions.add(session)
     socketOf.set(session, connected!)
+    sessionSockets.add(connected!)
     session.once('close', () => {
       sessions.delete(session)
       if (sessions.size > 0) return
@@ -58,13 +61,20 @@ export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: numb
   }
 }
 
+/** Whether a connection is one of HTTP/2. */
+export function isSessionSocket (socket: Socket): boolean {
+  return sessionSockets.has(socket)
+}
+
 /**
  * Destroys a response. That of HTTP/2 is one of many on its connection, which stays; but where the client does not answer a ping, it
  * reads none of them, and what was written for it would stay in memory as long as it likes.
  */
 export function cutResponse ({ raw: response }: FastifyReply): void {
-  const session = (response as { stream?: ServerHttp2Stream }).stream?.session
-  if (session !== undefined) cutUnlessRead(session, pingMs)
+  const { stream } = response as { stream?: ServerHttp2Stream }
+  if (stream?.session !== undefined) cutUnlessRead(stream.session, pingMs)
+  // Otherwise its client would see a clean end.
+  stream?.close(constants.NGHTTP2_CANCEL)
   response.destroy()
 }
 

@@ -53,7 +53,7 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { env })
   const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
   const names: string[] = packed.files.map(({ path }: { path: string }) => path)
-  const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.(?:md|svg|png)|docs\/guides\/proxies\/\w+(?:\.\w+)?|dist\/(?:index|(?:lib|routes|plugins)\/(?:[a-z]+\/)?[a-z0-9-]+)\.(?:js|d\.ts))$/.test(name))
+  const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|docs\/.+\.(?:md|svg|png)|docs\/guides\/proxies\/\w+(?:\.\w+)?|dist\/(?:index|(?:lib|routes|plugins)\/(?:[a-z]+\/)?[a-z0-9-]+)\.(?:js|d\.ts))$/.test(name))
   t.strictSame(extra, [], 'nothing else is in the tarball')
   for (const name of ['dist/index.js', 'dist/index.d.ts', 'dist/lib/testing/index.js', 'dist/lib/testing/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) t.ok(names.includes(name), name)
 

@@ -1,9 +1,13 @@
 import { once } from 'node:events'
-import { connect as connectHttp2 } from 'node:http2'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect as connectHttp2, constants } from 'node:http2'
 import type { ClientHttp2Session } from 'node:http2'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Type } from '@sinclair/typebox'
@@ -11,7 +15,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import streamingMediator, { commandRoute, defineCommand, defineEvent } from '../../index.js'
 import type { StreamEnd, StreamingMediatorOptions } from '../../index.js'
-import { createLog, deferred } from '../support/app.js'
+import { createApp, createLog, deferred } from '../support/app.js'
 import type { LogLine } from '../support/app.js'
 import { certificate } from '../support/certificate.js'
 import { RawClient } from '../support/raw-client.js'
@@ -168,6 +172,73 @@ for (const protocol of ['http/1.1', 'h2c', 'h2', 'tls 1.1'] as const) {
   })
 }
 
+// What a client may have sent when it falls silent.
+const unfinished = {
+  nothing: '',
+  'half a head': 'POST /work HTTP/1.1\r\nhost: local',
+  'half a body': 'POST /work HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"kind":',
+  'half of a second head': 'GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\nGET /pi'
+}
+
+for (const protocol of ['http/1.1', 'tls 1.1', 'h2', 'h2c'] as const) {
+  t.test(`closes in time when connections send no whole request, over ${protocol}`, { buffered: true }, async t => {
+    const { app, port, finish } = await startServer(t, protocol)
+    // With `allowHTTP1` a server of HTTP/2 takes these, too.
+    const isSecure = protocol === 'tls 1.1' || protocol === 'h2'
+    const open = (): Socket => isSecure ? connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }) : connect({ port, host: '127.0.0.1' })
+    const sent = protocol === 'h2c' ? [''] : Object.values(unfinished)
+    const sockets = sent.map(text => {
+      const socket = open()
+      socket.write(text)
+      return socket
+    })
+    // Before the handshake.
+    if (isSecure) sockets.push(connect({ port, host: '127.0.0.1' }))
+    const ended = sockets.map(socket => new Promise(resolve => { socket.on('error', () => {}).on('close', resolve).resume() }))
+    const slow = wireRequest(protocol, port, { method: 'GET', path: '/slow' })
+    const used = wireRequest(protocol, port, { method: 'GET', path: '/ping' })
+    await used.until('pong')
+    const closing = timed(async () => await app.close())
+    setTimeout(finish, 1_500)
+    const closeMs = await closing
+    t.comment(`${protocol}: closed after ${closeMs.toFixed(0)} ms`)
+    t.ok(closeMs < longestCloseMs + 1_500, `${closeMs.toFixed(0)} ms`)
+    await Promise.all(ended)
+    await slow.closed()
+    t.match(slow.text, /slow$/, 'what another route answers is waited for')
+  })
+}
+
+t.test('does not wait for connections that are opened while the app closes', { buffered: true }, async t => {
+  const { app, port } = await startServer(t, 'http/1.1')
+  const ended: Array<Promise<unknown>> = []
+  const opening = setInterval(() => {
+    ended.push(new Promise(resolve => { connect({ port, host: '127.0.0.1' }).on('error', () => {}).on('close', resolve).resume() }))
+  }, 5)
+  const busy = wireRequest('http/1.1', port, { path: '/work', body: { kind: 'deaf' } })
+  await busy.until('"n":1')
+  const closeMs = await timed(async () => await app.close())
+  clearInterval(opening)
+  t.comment(`${ended.length} connections opened, closed after ${closeMs.toFixed(0)} ms`)
+  t.ok(closeMs < longestCloseMs, `${closeMs.toFixed(0)} ms`)
+  await Promise.all(ended)
+})
+
+t.test('closes in time when connections of a Unix socket are silent', { buffered: true }, async t => {
+  const { app } = await createApp(t)
+  // Not the test's own folder: a path of this kind is at most 107 bytes long.
+  const folder = await mkdtemp(join(tmpdir(), 'mediator-'))
+  t.teardown(async () => await rm(folder, { recursive: true }))
+  const path = join(folder, 'socket')
+  await app.listen({ path })
+  const sockets = [1, 2].map(() => connect(path))
+  const ended = sockets.map(socket => new Promise(resolve => { socket.on('error', () => {}).on('close', resolve).resume() }))
+  await Promise.all(sockets.map(async socket => await once(socket, 'connect')))
+  const closeMs = await timed(async () => await app.close())
+  t.ok(closeMs < longestCloseMs, `${closeMs.toFixed(0)} ms`)
+  await Promise.all(ended)
+})
+
 t.test('ends pipelined requests when the app closes', { buffered: true }, async t => {
   const { app, port, ends } = await startServer(t, 'http/1.1')
   const client = new RawClient(port)
@@ -245,7 +316,11 @@ t.test('cuts an HTTP/2 connection that is not read at all with its stalled strea
   await cut.promise
   t.match(ends, [{ reason: 'stalled' }, { reason: 'stalled' }])
   await sleep(200)
-  t.equal((read as Http2Client).session.destroyed, false, 'one that answers pings stays')
+  const { session, stream } = read as Http2Client
+  t.equal(session.destroyed, false, 'one that answers pings stays')
+  stream.resume()
+  if (!stream.closed) await once(stream, 'close')
+  t.equal(stream.rstCode, constants.NGHTTP2_CANCEL, 'and is told that its stream was cut')
   read.destroy()
 })
 
