@@ -63,7 +63,8 @@ t.test('a stream of 20 frames that is cut after any byte is resumed by every cli
     while (next < chosen.length) await run(chosen[next++]!)
   }))
   t.comment(`${cuts} cuts of ${trials.length} in ${Math.round(performance.now() - startedAt)} ms`)
-  t.strictSame(faults.slice(0, 10), [], `run it again with SEED=${seed}`)
+  for (const fault of faults.slice(0, 10)) t.comment(fault)
+  t.equal(faults.length, 0, `run it again with SEED=${seed}`)
   await subject.assertNothingLeft(t)
 })
 

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import type { EventEmitter } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import type { IncomingHttpHeaders, IncomingHttpStatusHeader } from 'node:http2'
 import { connect } from 'node:net'
@@ -77,7 +77,7 @@ export const readByHand: ResumingClient = async (port, path) => await readByPart
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
   const id = lastEventId === undefined ? '' : `last-event-id: ${lastEventId}\r\n`
   socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nconnection: close\r\n${id}\r\n`)
-  await once(socket, 'close')
+  await closed(socket)
   return partOf(Buffer.concat(chunks))
 })
 
@@ -90,17 +90,21 @@ export const readByHttp2: ResumingClient = async (port, path) => await readByPar
   stream.on('error', () => {})
   stream.on('response', (headers: IncomingHttpHeaders & IncomingHttpStatusHeader) => { status = headers[':status'] })
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-  if (!stream.closed) await once(stream, 'close')
+  await closed(stream)
   session.destroy()
-  if (!session.closed) await once(session, 'close')
   return { status, body: Buffer.concat(chunks) }
 })
 
 /** The three that speak HTTP/1.1. */
 export const clients = { eventsource: readByPolyfill, undici: readByUndici, 'raw HTTP': readByHand } as const
 
+// `once` of node:events would reject with the error before it.
+async function closed (emitter: EventEmitter): Promise<void> {
+  await new Promise<void>(resolve => { emitter.once('close', resolve) })
+}
+
 /** What has arrived of a response. */
-function partOf (response: Buffer): Part {
+export function partOf (response: Buffer): Part {
   const headLength = response.indexOf('\r\n\r\n') + 4
   if (headLength === 3) return { status: undefined, body: Buffer.alloc(0) }
   const head = response.toString('latin1', 0, headLength)

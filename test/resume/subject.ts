@@ -14,12 +14,11 @@ import type { Arrived } from './resuming-clients.js'
 export const progressCount = 18
 export const frameCount = progressCount + 2
 
-// Characters of two and of four bytes, which a cut parts.
-const text = 'ä😀'
-
 export interface SubjectOptions {
   /** Awaited before each progress, and with `progressCount + 1` before the end. @default nothing: all frames are there at once */
   readonly pace?: (n: number, label: string) => Promise<unknown> | undefined
+  /** In each progress. @default characters of two and of four bytes, which a cut parts */
+  readonly text?: string
   readonly plugin?: StreamingMediatorOptions
   readonly log?: MemoryStreamLogOptions
   readonly server?: FastifyServerOptions
@@ -40,13 +39,14 @@ export class Subject {
   readonly running = new Set<string>()
   port = 0
   readonly #warnings: unknown[] = []
+  readonly #text: string
   #labels = 0
 
-  static async create (t: Test, { pace = () => undefined, plugin, log, server }: SubjectOptions = {}): Promise<Subject> {
+  static async create (t: Test, { pace = () => undefined, text = 'ä😀', plugin, log, server }: SubjectOptions = {}): Promise<Subject> {
     const clock = new ManualClock()
     const streamLog = new (MemoryStreamLog as new (options?: MemoryStreamLogOptions, clock?: ManualClock) => MemoryStreamLog)(log, clock)
     const { app, logs } = await createApp(t, { streamLog, owner: 'public', onDisconnect: 'continue', ...plugin }, server)
-    const subject = new Subject(app, logs, streamLog, clock)
+    const subject = new Subject(app, logs, streamLog, clock, text)
     app.mediator.addHandler(Count, async function * ({ to, label }) {
       subject.runs.set(label, subject.runsOf(label) + 1)
       subject.running.add(label)
@@ -72,7 +72,8 @@ export class Subject {
     return subject
   }
 
-  constructor (app: FastifyInstance, logs: LogLine[], streamLog: MemoryStreamLog, clock: ManualClock) {
+  constructor (app: FastifyInstance, logs: LogLine[], streamLog: MemoryStreamLog, clock: ManualClock, text: string) {
+    this.#text = text
     this.app = app
     this.logs = logs
     this.streamLog = streamLog
@@ -104,7 +105,7 @@ export class Subject {
     const { streamId } = (arrived[0]?.data ?? {}) as { streamId?: string }
     const expected = [
       ['start', `${streamId}.1`],
-      ...Array.from({ length: to }, (_, index) => ['progress', `${streamId}.${index + 2}`, { n: index + 1, text }]),
+      ...Array.from({ length: to }, (_, index) => ['progress', `${streamId}.${index + 2}`, { n: index + 1, text: this.#text }]),
       ['complete', `${streamId}.${to + 2}.end`, { total: to }]
     ]
     const got = arrived.map(({ event, id, data }) => event === 'start' ? [event, id] : [event, id, data])
