@@ -58,6 +58,8 @@ interface Attached {
   readonly reader: LogReader
   /** The run, where this request has started it. */
   readonly run: LoggedRun | undefined
+  /** Whether the client has read its beginning: then it is a stream to it, whatever becomes of it. */
+  readonly resumed: boolean
 }
 
 /** A route whose streams are kept: each request begins one, or reads one that is there. */
@@ -96,7 +98,7 @@ export class LoggedRoute {
     const { streamId } = seen
     const info = await log.stat(streamId, { owner })
     if (info?.command !== this.#options.definition.name) throw new StreamNotFoundError()
-    return { streamId, reader: await log.read(streamId, { owner, after: seen }), run: undefined }
+    return { streamId, reader: await log.read(streamId, { owner, after: seen }), run: undefined, resumed: true }
   }
 
   async #prepare (request: FastifyRequest, owner: string, keyed: string | undefined): Promise<PreparedCall> {
@@ -120,7 +122,7 @@ export class LoggedRoute {
         throw error
       })
       // Whoever began it may have been refused; then this request begins it.
-      if (reader !== undefined && (run !== undefined || await hasBegun(reader))) return { streamId, reader, run }
+      if (reader !== undefined && (run !== undefined || await hasBegun(reader))) return { streamId, reader, run, resumed: false }
     }
   }
 
@@ -159,13 +161,13 @@ export class LoggedRoute {
     }
   }
 
-  async #reply (request: FastifyRequest, reply: FastifyReply, answer: AnswerType, { streamId, reader, run }: Attached): Promise<unknown> {
+  async #reply (request: FastifyRequest, reply: FastifyReply, answer: AnswerType, { streamId, reader, run, resumed }: Attached): Promise<unknown> {
     const { definition: { name: command }, style, commitAfterMs } = this.#options
     const refusalOf = ({ data }: LogEntry): unknown => run?.failure?.error ?? errorOf(JSON.parse(data) as Problem)
     rememberStream(request, streamId)
     if (answer !== 'application/json') {
       const retry = request.server[keptStreams].urlOf(streamId) !== undefined
-      return await replyWithLog(request, reply, { streamId, command, reader, style, answer, retry, commitAfterMs, refusalOf })
+      return await replyWithLog(request, reply, { streamId, command, reader, style, answer, retry, commitAfterMs, ...!resumed && { refusalOf } })
     }
     const last = await readToEnd(reader, request, reply)
     if (last === undefined) {

@@ -63,7 +63,7 @@ t.test('a client that leaves after every frame and comes back as the next one is
 t.test('a stream that ends at the moment of the cut gives its end to who comes back', async t => {
   for (const way of ['stream url', 'keyed'] as const) {
     for (const by of ['FIN', 'RST'] as const) {
-      const ends = new Map<string, ReturnType<typeof deferred>>()
+      const ends = new Map<string, { promise: Promise<void> }>()
       const subject = await Subject.create(t, { pace: (n, label) => n > progressCount ? ends.get(label)!.promise : undefined })
       await Promise.all(Object.values(clients).map(async (read, index) => {
         const label = subject.newLabel()
@@ -117,15 +117,26 @@ t.test('who has seen the start of a stream that then fails is told of its failur
 })
 
 t.test('a client that comes back while its dead connection is still open is held up by that one for its stallTimeoutMs only', async t => {
-  const to = 400
+  // More than what sockets take that nobody reads.
+  const to = 600
+  const stallTimeoutMs = 400
+  const isBack = deferred()
   const subject = await Subject.create(t, {
-    text: 'x'.repeat(65_536), pace: () => turn(), plugin: { stallTimeoutMs: 400 }, log: { maxEntries: 4 }
+    text: 'x'.repeat(65_536),
+    pace: n => n === 100 ? isBack.promise : turn(),
+    plugin: { stallTimeoutMs },
+    log: { maxEntries: 150, maxBytes: 100_000_000, maxTotalBytes: 200_000_000 }
   })
   const label = subject.newLabel()
   const proxy = new CuttingProxy({ to: subject.port, cuts: [{ after: 1_000_000, by: 'RST', server: 'stuck' }], hurries: true })
   await proxy.listen()
-  const arrived = await within(60_000, readByPolyfill(proxy.port, `/count?to=${to}&label=${label}&idempotencyKey=0123456789012345678901`))
-  t.equal(subject.faultOf(arrived, label, { to }), undefined)
+  const reading = readByPolyfill(proxy.port, `/count?to=${to}&label=${label}&idempotencyKey=0123456789012345678901`)
+  while (proxy.requests.length < 2) await turn()
+  while (!proxy.responses[1]?.includes('"n":20,')) await turn()
+  const startedAt = performance.now()
+  isBack.resolve()
+  t.equal(subject.faultOf(await within(60_000, reading), label, { to })?.slice(0, 100), undefined)
+  t.ok(performance.now() - startedAt > stallTimeoutMs / 2, 'it was held up')
   await proxy.close()
   await subject.assertNothingLeft(t)
 })
