@@ -132,7 +132,7 @@ t.test('a client that comes back while its dead connection is still open is held
   await proxy.listen()
   const reading = readByPolyfill(proxy.port, `/count?to=${to}&label=${label}&idempotencyKey=0123456789012345678901`)
   while (proxy.requests.length < 2) await turn()
-  while (!proxy.responses[1]?.includes('"n":20,')) await turn()
+  while (proxy.responses[1]!.length < 100_000) await turn()
   const startedAt = performance.now()
   isBack.resolve()
   t.equal(subject.faultOf(await within(60_000, reading), label, { to })?.slice(0, 100), undefined)

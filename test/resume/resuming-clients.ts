@@ -53,17 +53,30 @@ export const readByUndici: ResumingClient = async (port, path) => {
 }
 
 /** What one connection brought. */
-interface Part {
+export interface Part {
   readonly status: number | undefined
   readonly body: Buffer
 }
 
-async function readByParts (read: (lastEventId: string | undefined) => Promise<Part>): Promise<Arrived[]> {
+/** An answer that is no stream. */
+export class Refusal extends Error {
+  readonly status: number
+  readonly code: string | undefined
+
+  constructor (status: number, body: string) {
+    super(`answered ${status}: ${body}`)
+    this.status = status
+    this.code = (JSON.parse(body) as { code?: string }).code
+  }
+}
+
+/** Reads a stream to its end, by a function that reads one response or a part of it. */
+export async function readByParts (read: (lastEventId: string | undefined) => Promise<Part>): Promise<Arrived[]> {
   const arrived: Arrived[] = []
   for (;;) {
     const { status, body } = await read(arrived.at(-1)?.id)
     if (status === 204) return arrived
-    if (status !== undefined && status !== 200) throw new Error(`answered ${status}: ${body.toString()}`)
+    if (status !== undefined && status !== 200) throw new Refusal(status, body.toString())
     // Of a frame that was cut nothing counts.
     const whole = body.subarray(0, body.lastIndexOf('\n\n') + 2).toString()
     if (body.includes('\n\n')) arrived.push(...readFrames(whole) as Arrived[])
@@ -71,15 +84,23 @@ async function readByParts (read: (lastEventId: string | undefined) => Promise<P
 }
 
 /** HTTP/1.1 by hand. */
-export const readByHand: ResumingClient = async (port, path) => await readByParts(async lastEventId => {
+export const readByHand: ResumingClient = async (port, path) => await readByParts(async lastEventId => await readOnce(port, path, lastEventId))
+
+/** Reads one response, or so many of its bytes, on a connection of its own. */
+export async function readOnce (port: number, path: string, lastEventId: string | undefined, most = Infinity): Promise<Part> {
   const socket = connect({ port, host: '127.0.0.1' }).on('error', () => {})
   const chunks: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  let length = 0
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= most) socket.resetAndDestroy()
+  })
   const id = lastEventId === undefined ? '' : `last-event-id: ${lastEventId}\r\n`
   socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nconnection: close\r\n${id}\r\n`)
   await closed(socket)
   return partOf(Buffer.concat(chunks))
-})
+}
 
 /** HTTP/2, a session each time. */
 export const readByHttp2: ResumingClient = async (port, path) => await readByParts(async lastEventId => {
