@@ -8,7 +8,7 @@ import { hasClientClosed } from './client-closed.js'
 const maxRetryAfterS = 5
 
 // These say that the server works as it should. Codes, because `instanceof` calls a proxy's trap, and what that throws would be told.
-const limits = new Set(['MEDIATOR_ERR_SHUTTING_DOWN', 'MEDIATOR_ERR_TOO_MANY_STREAMS', 'MEDIATOR_ERR_DEADLINE'])
+const limits = new Set(['MEDIATOR_ERR_SHUTTING_DOWN', 'MEDIATOR_ERR_TOO_MANY_STREAMS', 'MEDIATOR_ERR_LOG_FULL', 'MEDIATOR_ERR_DEADLINE'])
 
 const streamIds = new WeakMap<FastifyRequest, string>()
 

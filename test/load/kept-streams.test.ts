@@ -5,17 +5,18 @@ import type { Test } from 'tap'
 import { watchTimers } from '../disconnects/live-timers.js'
 import { Refusal, readByParts, readOnce } from '../resume/resuming-clients.js'
 import { Subject, within } from '../resume/subject.js'
+import { deferred } from '../support/app.js'
 import { randomFrom } from '../support/random.js'
 
 // LOAD=10000 runs as many streams; SEED brings the readers of a failure again.
-const { SEED: seed = String(Date.now() % 2 ** 31), LOAD: load = '1000' } = process.env
+const { SEED: seed = String(Date.now() % 2 ** 31), LOAD: load = '700' } = process.env
 const streams = Number(load)
 const atOnce = 500
 // 100 frames with the start and the end.
 const to = 98
 const text = 'x'.repeat(150)
 
-t.setTimeout(streams === 1_000 ? 200_000 : 3_600_000)
+t.setTimeout(streams === 700 ? 200_000 : 3_600_000)
 const timers = watchTimers()
 
 interface Outcome {
@@ -32,11 +33,19 @@ async function run (t: Test, maxTotalBytes: number): Promise<Outcome> {
   t.comment(`SEED=${seed} LOAD=${load}`)
   const random = randomFrom(Number(seed))
   const outcome: Outcome = { frames: 0, reconnects: 0, refusals: {}, wrong: [], peakBytes: 0 }
+  // So that as many streams as possible are at work at once.
+  const allThere = deferred()
+  let answered = 0
+  const there = async (): Promise<void> => {
+    if (++answered === atOnce) allThere.resolve()
+    await allThere.promise
+  }
   const subject = await Subject.create(t, {
     text,
     log: { maxTotalBytes },
     pace: n => {
       outcome.peakBytes = Math.max(outcome.peakBytes, subject.streamLog.heldBytes)
+      if (n === 20) return there()
       return n % 10 === 9 ? turn() : undefined
     }
   })
@@ -46,12 +55,13 @@ async function run (t: Test, maxTotalBytes: number): Promise<Outcome> {
     try {
       const arrived = await readByParts(async lastEventId => {
         if (lastEventId !== undefined && !lastEventId.endsWith('.end')) outcome.reconnects++
-        return await readOnce(subject.port, path, lastEventId, leaves ? 1_000 + random() * 20_000 : Infinity)
+        return await readOnce(subject.port, path, lastEventId, leaves ? 1_000 + random() * 10_000 : Infinity)
       })
       outcome.frames += arrived.length
       const fault = subject.faultOf(arrived, label, { to })
       if (fault !== undefined) outcome.wrong.push(fault)
     } catch (error) {
+      void there()
       const code = error instanceof Refusal ? error.code! : String(error)
       outcome.refusals[code] = (outcome.refusals[code] ?? 0) + 1
       // What was refused has not run; and what is gone or has a gap ran once.
