@@ -103,18 +103,26 @@ export async function readOnce (port: number, path: string, lastEventId: string 
 }
 
 /** HTTP/2, a session each time. */
-export const readByHttp2: ResumingClient = async (port, path) => await readByParts(async lastEventId => {
+export const readByHttp2: ResumingClient = async (port, path) => await readByParts(async lastEventId => await readOnceByHttp2(port, path, lastEventId))
+
+/** Reads one response, or so many of its bytes, in a session of its own, which it destroys then. */
+export async function readOnceByHttp2 (port: number, path: string, lastEventId: string | undefined, most = Infinity): Promise<Part> {
   const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {})
   const stream = session.request({ ':path': path, accept: 'text/event-stream', ...lastEventId !== undefined && { 'last-event-id': lastEventId } })
   const chunks: Buffer[] = []
+  let length = 0
   let status: number | undefined
   stream.on('error', () => {})
   stream.on('response', (headers: IncomingHttpHeaders & IncomingHttpStatusHeader) => { status = headers[':status'] })
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= most) session.destroy()
+  })
   await closed(stream)
   session.destroy()
-  return { status, body: Buffer.concat(chunks) }
-})
+  return { status, body: Buffer.concat(chunks).subarray(0, most) }
+}
 
 /** The three that speak HTTP/1.1. */
 export const clients = { eventsource: readByPolyfill, undici: readByUndici, 'raw HTTP': readByHand } as const

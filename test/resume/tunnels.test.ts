@@ -1,10 +1,12 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyServerOptions } from 'fastify'
 import t from 'tap'
+import type { StreamingMediatorOptions } from '../../index.js'
+import { watchTimers } from '../disconnects/live-timers.js'
 import { randomFrom } from '../support/random.js'
 import { CuttingProxy } from './cutting-proxy.js'
 import type { Cut } from './cutting-proxy.js'
-import { clients, readByHttp2 } from './resuming-clients.js'
+import { clients, readByHand, readByHttp2, readByParts, readOnceByHttp2 } from './resuming-clients.js'
 import type { ResumingClient } from './resuming-clients.js'
 import { Subject, within } from './subject.js'
 
@@ -26,7 +28,10 @@ interface RideOptions {
   /** Of a connection, in bytes. */
   readonly longest: number
   readonly server?: FastifyServerOptions
+  readonly plugin?: StreamingMediatorOptions
 }
+
+const http2 = { http2: true, http2SessionTimeout: 200 } as FastifyServerOptions
 
 // Handlers that take none, one or many turns of the event loop, and some milliseconds, before each of their frames.
 function paceFrom (random: () => number): (n: number, label: string) => Promise<unknown> | undefined {
@@ -37,10 +42,10 @@ function paceFrom (random: () => number): (n: number, label: string) => Promise<
   }
 }
 
-async function ride (t: Parameters<typeof Subject.create>[0], { by, count, longest, server }: RideOptions): Promise<void> {
+async function ride (t: Parameters<typeof Subject.create>[0], { by, count, longest, server, plugin }: RideOptions): Promise<void> {
   t.comment(`SEED=${seed} RIDES=${rides}`)
   const random = randomFrom(Number(seed))
-  const subject = await Subject.create(t, { pace: paceFrom(random), ...server !== undefined && { server } })
+  const subject = await Subject.create(t, { pace: paceFrom(random), ...server !== undefined && { server }, ...plugin !== undefined && { plugin } })
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]!
   const plans = Array.from({ length: count }, (): Ride => ({
     way: pick(['stream url', 'keyed']),
@@ -84,7 +89,29 @@ t.test('streams whose handlers are still at work are cut again and again, and ev
 })
 
 t.test('streams are cut again and again over HTTP/2', async t => {
-  await ride(t, { by: { 'HTTP/2': readByHttp2 }, count: Math.ceil(Number(rides) / 3), longest: 900, server: { http2: true, http2SessionTimeout: 200 } as FastifyServerOptions })
+  await ride(t, { by: { 'HTTP/2': readByHttp2 }, count: Math.ceil(Number(rides) / 3), longest: 900, server: http2 })
+})
+
+t.test('clients of HTTP/2 that destroy their sessions again and again get each frame once', async t => {
+  const subject = await Subject.create(t, { pace: n => n % 4 === 0 ? turn() : undefined, server: http2 })
+  let reads = 0
+  await Promise.all(Array.from({ length: 40 }, async (_, index) => {
+    const label = subject.newLabel()
+    const path = await subject.pathTo('keyed', label)
+    const arrived = await within(60_000, readByParts(async lastEventId => {
+      reads++
+      return await readOnceByHttp2(subject.port, path, lastEventId, 300 + 10 * index)
+    }))
+    t.equal(subject.faultOf(arrived, label), undefined)
+  }))
+  t.ok(reads > 40 * 3, `${reads} sessions`)
+  await subject.assertNothingLeft(t)
+})
+
+t.test('a stream with a grace goes on for a client that comes back within it, and its timer goes with it', async t => {
+  const timers = watchTimers()
+  await ride(t, { by: { 'raw HTTP': readByHand }, count: 40, longest: 900, plugin: { onDisconnect: { graceMs: 30_000 } } })
+  t.equal(timers.size, 0)
 })
 
 t.test('EventSources come back after the two seconds that they were told', async t => {
