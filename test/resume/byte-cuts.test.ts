@@ -28,8 +28,9 @@ t.test('a stream of 20 frames that is cut after any byte is resumed by every cli
       for (let after = 0; after < Math.ceil(length / 128) * 128; after++) trials.push({ way, client, by: 'FIN', after }, { way, client, by: 'RST', after })
     }
   }
+  const total = trials.length
   const chosen = sample === 'all' ? trials : sampleOf(trials, Number(sample))
-  t.comment(`SEED=${seed} CUTS=${sample}`)
+  t.comment(`SEED=${seed} CUTS=${sample}: ${chosen.length} of ${total} places`)
 
   const faults: string[] = []
   let cuts = 0
@@ -62,9 +63,10 @@ t.test('a stream of 20 frames that is cut after any byte is resumed by every cli
   await Promise.all(Array.from({ length: atOnce }, async () => {
     while (next < chosen.length) await run(chosen[next++]!)
   }))
-  t.comment(`${cuts} cuts of ${trials.length} in ${Math.round(performance.now() - startedAt)} ms`)
+  t.comment(`${cuts} cuts in ${Math.round(performance.now() - startedAt)} ms`)
   for (const fault of faults.slice(0, 10)) t.comment(fault)
   t.equal(faults.length, 0, `run it again with SEED=${seed}`)
+  t.ok(cuts > chosen.length * 0.9, 'most places are within the response')
   await subject.assertNothingLeft(t)
 })
 
