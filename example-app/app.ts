@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import { streamingMediator } from '../index.js'
+import { MemoryStreamLog, streamRoutes, streamingMediator } from '../index.js'
+import type { StreamLog } from '../index.js'
 import { analytics } from './events/analytics.js'
 import { audit } from './events/audit.js'
 import { orderAnalytics } from './events/order-analytics.js'
@@ -28,19 +29,25 @@ declare module 'fastify' {
 export interface AppOptions {
   /** Whose entries are the ids of files. @default the `files` folder beside this file */
   readonly filesDir?: string
+  /** Keeps the streams of jobs. @default one in memory, for ten minutes after their end */
+  readonly streamLog?: StreamLog
   /** @default false */
   readonly logger?: FastifyServerOptions['logger']
 }
 
 /** Builds the app, one plugin for each thing it does. It does not listen yet. */
-export async function buildApp ({ filesDir = fileURLToPath(new URL('files', import.meta.url)), logger = false }: AppOptions = {}): Promise<FastifyInstance> {
+export async function buildApp ({
+  filesDir = fileURLToPath(new URL('files', import.meta.url)),
+  streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000 }),
+  logger = false
+}: AppOptions = {}): Promise<FastifyInstance> {
   // Without a timeout of its own, Fastify waits for ever for the rest of a request.
   const app = fastify({ logger, requestTimeout: 60_000 })
   app.decorate('folder', new FileFolder(filesDir))
   app.decorate('journal', new Journal())
   app.decorate('outbox', new Outbox())
   // For all streams together: the services behind the event handlers do not grow with the number of clients.
-  await app.register(streamingMediator, { maxConcurrentEventHandlers: 3 })
+  await app.register(streamingMediator, { maxConcurrentEventHandlers: 3, streamLog })
 
   // What happens beside a command: first that of files, then that of orders.
   await app.register(analytics)
@@ -52,6 +59,8 @@ export async function buildApp ({ filesDir = fileURLToPath(new URL('files', impo
   await app.register(orderInventory)
 
   await app.register(commands)
+  // Where the streams of jobs are read, resumed and cancelled. Nobody signs in here: whoever has an id may.
+  await app.register(streamRoutes, { prefix: '/streams', owner: 'public' })
   await app.register(files)
   await app.register(journal)
   await app.register(page)

@@ -7,17 +7,20 @@ const signals = ['SIGINT', 'SIGTERM'] as const
 const orders = Object.entries({ ada: 'lamp', grace: 'clock', linus: 'kettle', margaret: 'rug', tim: 'chair' })
   .map(([name, product], index) => ({ orderId: `A-${index + 1}`, email: `${name}@example.com`, items: [{ product }] }))
 
-const { HOST: host = '127.0.0.1', PORT: port = '3000' } = process.env
+const { HOST: host = '127.0.0.1', PORT: port = '3000', FILES: filesDir } = process.env
 
 if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) exit(`PORT is "${port}": it must be a number from 0 to 65535`)
 
-const app = await buildApp({ logger: true })
+const app = await buildApp({ logger: true, ...(filesDir !== undefined && { filesDir }) })
+const files = await app.folder.list().catch((error: Error) => exit(`FILES is "${filesDir}": it must be a folder that can be read (${error.message})`))
+const fileIds = files.map(({ fileId }) => fileId)
 
 try {
   const url = await app.listen({ host, port: Number(port) })
-  const fileIds = (await app.folder.list()).map(({ fileId }) => fileId)
   console.log(`\nOpen ${url}/ or watch a command in a terminal. Files:\n\n${curlLine(`${url}/commands/process-files`, { fileIds })}`)
-  console.log(`\nOrders, whose side effects are at ${url}/orders/journal:\n\n${curlLine(`${url}/commands/process-orders`, { orders })}\n`)
+  console.log(`\nOrders, whose side effects are at ${url}/orders/journal:\n\n${curlLine(`${url}/commands/process-orders`, { orders })}`)
+  console.log(`\nThe files as a job, which goes on without you. Leave it, and read on with its stream's id and the id that you saw last:
+\n${curlLine(`${url}/jobs/process-files`, { fileIds })}\ncurl -N -H 'Last-Event-ID: <id>' ${url}/streams/<stream id>\n`)
 } catch (error) {
   exit((error as NodeJS.ErrnoException).code === 'EADDRINUSE'
     ? `Port ${port} of ${host} is in use: stop what listens there, or choose another one with PORT`

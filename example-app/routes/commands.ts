@@ -47,4 +47,12 @@ export const commands: FastifyPluginAsync = async app => {
     eventNames: { failed: 'error' },
     preHandler: requireKnownFiles
   }))
+
+  // The same as a job: it runs to its end whoever leaves, and is read again at /streams/<its id>.
+  app.route(commandRoute(ProcessFiles, {
+    url: '/jobs/process-files',
+    onDisconnect: 'continue',
+    owner: 'public',
+    preHandler: requireKnownFiles
+  }))
 }

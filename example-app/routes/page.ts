@@ -17,7 +17,7 @@ const headers = {
   'x-content-type-options': 'nosniff'
 }
 
-/** The page at `/`, which runs a command with the browser's own EventSource. */
+/** The page at `/`, which starts a job and follows it with the browser's own EventSource. */
 export const page: FastifyPluginAsync = async app => {
   for (const { url, file, type } of assets) {
     const content = await readFile(new URL(file, publicFolder))

@@ -5,6 +5,7 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../example-app/app.js'
+import type { AppOptions } from '../../example-app/app.js'
 import { readFrames } from '../../lib/testing/index.js'
 import type { Frame } from '../../lib/testing/index.js'
 
@@ -22,9 +23,10 @@ export class RunningApp {
   readonly logs: LogLine[] = []
   readonly #logged = new EventEmitter()
   url = ''
+  port = 0
   instance!: FastifyInstance
 
-  async start (t: Test, filesDir = exampleFiles): Promise<this> {
+  async start (t: Test, filesDir = exampleFiles, options: AppOptions = {}): Promise<this> {
     const stream = new Writable({
       write: (chunk, _encoding, callback) => {
         this.logs.push(JSON.parse(String(chunk)))
@@ -32,11 +34,12 @@ export class RunningApp {
         callback()
       }
     })
-    const app = await buildApp({ filesDir, logger: { level: 'debug', stream } })
+    const app = await buildApp({ ...options, filesDir, logger: { level: 'debug', stream } })
     this.instance = app
     t.teardown(() => app.close())
     await app.listen({ port: 0, host: '127.0.0.1' })
-    this.url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+    this.port = (app.server.address() as AddressInfo).port
+    this.url = `http://127.0.0.1:${this.port}`
     return this
   }
 

@@ -1,30 +1,14 @@
-import { execFile, spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import type { Test } from 'tap'
 import { buildApp } from '../../example-app/app.js'
 import { deferred } from '../support/app.js'
-import { childEnvironment } from '../support/child-environment.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { namesOf } from '../support/frames.js'
-
-const cwd = fileURLToPath(new URL('../..', import.meta.url))
-
-function startServer (t: Test, env: Record<string, string>): { child: ChildProcess, output: () => string, errors: () => string } {
-  // What `npm start` runs; npm itself would keep a signal to itself.
-  const child = spawn('node_modules/.bin/tsx', ['example-app/server.ts'], { cwd, env: { ...childEnvironment, ...env } })
-  t.teardown(() => child.kill())
-  let output = ''
-  let errors = ''
-  child.stdout.setEncoding('utf8').on('data', text => { output += text })
-  child.stderr.setEncoding('utf8').on('data', text => { errors += text })
-  return { child, output: () => output, errors: () => errors }
-}
+import { startServer } from './started-server.js'
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   t.test(`prints curl lines that work, and ends with code 0 on ${signal}`, async t => {
@@ -96,4 +80,11 @@ t.test('says what is wrong with its port', async t => {
     t.equal(code, 1)
     t.match(errors(), message)
   }
+})
+
+t.test('says what is wrong with its folder', async t => {
+  const { child, errors } = startServer(t, { PORT: '0', FILES: '/nowhere' })
+  const [code] = await once(child, 'close')
+  t.equal(code, 1)
+  t.match(errors(), 'FILES is "/nowhere": it must be a folder that can be read')
 })
