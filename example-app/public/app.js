@@ -166,6 +166,7 @@ async function ask () {
     if (++refusals > 1) {
       missed = true
       lastId = found.lastEventId
+      for (const { bar, figures } of rows.values()) if (bar.value === 0) figures.textContent = 'not known'
     }
     read(`${url}?lastEventId=${lastId}`)
   } catch {
@@ -245,7 +246,7 @@ function close (bar, state) {
   delete bar.dataset.open
   // Of a job that has finished, each file has.
   if (state === 'finished') bar.value = bar.max
-  bar.nextElementSibling.textContent = state === 'finished' ? 'processed' : 'not finished'
+  bar.nextElementSibling.textContent = state === 'finished' ? 'processed' : state === 'gone' || missed ? 'not known' : 'not finished'
 }
 
 function row (fileId, index) {

@@ -97,7 +97,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await app.logged('file was read in part')
     await shoot(tab, 'cancelled')
     await tab.reload()
-    await tab.until(isIn('cancelled'))
+    await tab.until(`${isIn('cancelled')} && ${isListed}`)
     await tab.evaluate("document.querySelector('[value=\"endless.bin\"]').click(); document.getElementById('run').click()")
     await tab.until(isIn('finished'))
     t.match(await look(tab), { status: /^Finished: 3 files/ }, 'another job can be run')
@@ -111,7 +111,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await tab.until(isIn('failed'))
     t.match((await look(tab)).status, 'Failed: There is no file "endless.bin": GET /files lists the ids')
     await tab.reload()
-    await tab.until(isIn('idle'))
+    await tab.until(`${isIn('idle')} && ${isListed}`)
     t.equal(app.instance.mediator.stats().streams, 0)
     await tab.evaluate("document.getElementById('run').click()")
     await tab.until(isIn('finished'))
@@ -148,7 +148,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await app.logged('stream ended')
     await tab.reload()
     await tab.until(isIn('gone'))
-    t.match(await look(tab), { status: /^Gone: /, run: true, cancel: false })
+    t.match(await look(tab), { status: /^Gone: /, run: true, cancel: false, rows: Array(4).fill({ text: 'not known' }) })
     await shoot(tab, 'gone')
     await tab.reload()
     await tab.until(isIn('idle'))
@@ -160,6 +160,8 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await tab.reload()
     await tab.until(isIn('running'))
     t.match((await look(tab)).status, 'Running: 0 of 4 files processed, and some before that the server does not list any more…')
+    await tab.until("/% of/.test(document.querySelector('li:last-child p').textContent)")
+    t.match((await look(tab)).rows.map(({ text }) => text), ['not known', 'not known', 'not known', /% of/])
     await shoot(tab, 'gap')
     file.end()
     await tab.until(isIn('finished'))
@@ -167,6 +169,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
   })
 })
 
+const isListed = "document.querySelectorAll('#files input').length > 0"
 const isHalfDone = "document.querySelectorAll('li.done').length === 3 && /% of/.test(document.querySelector('li:last-child p').textContent)"
 
 function isIn (state: string): string {
@@ -178,7 +181,7 @@ async function openPage (t: Test, filesDir?: string, { dark = false, ...options 
   const app = await new RunningApp().start(t, filesDir, options)
   const proxy = await new CuttingProxy().start(t, app.port)
   const tab = await Tab.open(t, proxy.url, { dark })
-  await tab.until(`${isIn('idle')} && document.querySelectorAll('#files input').length > 0`)
+  await tab.until(`${isIn('idle')} && ${isListed}`)
   return { app, proxy, tab }
 }
 
