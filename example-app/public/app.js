@@ -48,9 +48,10 @@ async function listFiles () {
     if (!response.ok) throw new Error(`the server answered ${response.status}`)
     for (const { fileId, sizeBytes } of await response.json()) files.append(choice(fileId, sizeBytes))
     showWhetherAll()
-    if (job === null) say('idle', 'Choose files and an operation.')
+    // What has become of a job is more than that.
+    if (status.dataset.state === 'idle') say('idle', 'Choose files and an operation.')
   } catch (error) {
-    if (job === null) say('failed', `The list of files could not be loaded: ${error.message}`)
+    if (status.dataset.state === 'idle') say('failed', `The list of files could not be loaded: ${error.message}`)
   }
 }
 
@@ -81,8 +82,12 @@ function attach () {
   refusals = 0
   missed = false
   showRows()
-  if (job.url === undefined) send()
-  else read(job.url)
+  if (job.url === undefined) {
+    send()
+    return
+  }
+  say('connecting', 'Connecting…')
+  read(job.url)
 }
 
 // The key makes it safe to send it again, after a reload as well: the job is started once.

@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 export class CuttingProxy {
   readonly #sockets = new Set<Socket>()
   #refuses = false
-  #losesAnswer = false
+  #losesAnswers = false
   url = ''
 
   async start (t: Test, port: number): Promise<this> {
@@ -18,9 +18,7 @@ export class CuttingProxy {
       }
       const app = connect(port, '127.0.0.1')
       app.on('data', () => {
-        if (!this.#losesAnswer) return
-        this.#losesAnswer = false
-        client.destroy()
+        if (this.#losesAnswers) client.destroy()
       })
       client.pipe(app).pipe(client)
       for (const [socket, other] of [[client, app], [app, client]] as const) {
@@ -53,12 +51,13 @@ export class CuttingProxy {
     this.cut()
   }
 
-  /** Passes the next request on, and cuts its connection before the answer. */
-  loseAnswer (): void {
-    this.#losesAnswer = true
+  /** Passes requests on, and cuts their connections before the answer, until `mend`. */
+  loseAnswers (): void {
+    this.#losesAnswers = true
   }
 
   mend (): void {
     this.#refuses = false
+    this.#losesAnswers = false
   }
 }
