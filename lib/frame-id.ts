@@ -17,6 +17,11 @@ export function createStreamId (): string {
   return randomBytes(16).toString('base64url')
 }
 
+/** Whether it may be the id of a stream. */
+export function isStreamId (text: string): boolean {
+  return /^[A-Za-z0-9_-]{22}$/.test(text)
+}
+
 /** Writes the id of a frame. */
 export function formatFrameId (streamId: string, seq: number, attempt: number, terminal: boolean): string {
   return `${streamId}.${seq}${attempt === 1 ? '' : `-${attempt}`}${terminal ? '.end' : ''}`

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FrameStyle } from '../lib/frame-style.js'
 import { FrameText } from '../lib/frame-text.js'
-import type { LogEntry, LogReader } from '../lib/stream-log.js'
+import type { LogEntry, LogInfo, LogPosition, LogReader } from '../lib/stream-log.js'
 import type { AnswerType } from './accept.js'
 import { hasClientClosed, onClientClosed } from './client-closed.js'
 import { LogFrames } from './log-frames.js'
@@ -27,6 +27,11 @@ export async function replyWithLog (
     source: new LogFrames({ ...options, text }), request, reply, replies: request.server[openReplies], commitAfterMs
   })
   return await replyWithFrames(body, reply, answer)
+}
+
+/** Whether a stream has ended with the frame that a client has seen: there is nothing behind it. */
+export function isEndOf ({ endedAt, last }: LogInfo, { seq, attempt }: LogPosition): boolean {
+  return endedAt !== undefined && last!.seq === seq && last!.attempt === attempt
 }
 
 /** Reads to the end and resolves the terminal; undefined where the client left before that, or the log was closed. */

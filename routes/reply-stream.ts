@@ -262,6 +262,8 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     }
     this.#scheduleFlush()
     this.#onTurn()
+    // Who reads from the newest frame on gets the head of the answer now, and not with the next frame.
+    if (this.#buffer === '' && this.#bytes === 0 && this.#terminal === undefined) this.#buffer = this.#source.heartbeat
   }
 
   // Not a child logger for one line.

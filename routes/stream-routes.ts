@@ -2,16 +2,19 @@ import { Readable } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ForeignEventIdError, StreamNotFoundError } from '../lib/errors.js'
-import { formatFrameId } from '../lib/frame-id.js'
+import { ForeignEventIdError, LogGapError, OwnerMissingError, ShuttingDownError, StreamNotFoundError } from '../lib/errors.js'
+import { formatFrameId, isStreamId } from '../lib/frame-id.js'
 import type { FrameStyle } from '../lib/frame-style.js'
-import type { LogInfo } from '../lib/stream-log.js'
+import type { LogInfo, StreamLog } from '../lib/stream-log.js'
 import { chooseAnswer } from './accept.js'
+import { hasClientClosed } from './client-closed.js'
 import { keptStreams } from './kept-streams.js'
-import { readToEnd, replyWithLog } from './log-reply.js'
+import { isEndOf, readToEnd, replyWithLog } from './log-reply.js'
+import { openReplies } from './open-replies.js'
 import { logOwnerOf, publicOwner } from './owner.js'
 import type { OwnerOption } from './owner.js'
 import { lastFrameSeen, protocolParametersOf } from './protocol-parameters.js'
+import { SentAnswer } from './sent-answer.js'
 import { headersOf, varyOnAccept } from './stream-reply.js'
 
 /** The query of a list. */
@@ -29,16 +32,17 @@ export class StreamRoutes {
   }
 
   async read (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const owner = await logOwnerOf(this.#owner, request)
-    const { streamId } = request.params as { streamId: string }
+    const owner = await this.#whoAsks(request)
+    const { streamId } = request.params as StreamParams
     reply.headers({ vary: varyOnAccept(reply.getHeader('vary')), 'x-content-type-options': 'nosniff' })
     const answer = chooseAnswer(request.headers.accept, true)
     const seen = lastFrameSeen(request, protocolParametersOf(request))
     if (seen !== undefined && seen.streamId !== streamId) throw new ForeignEventIdError()
-    if (seen?.terminal) return reply.code(204).header('cache-control', 'no-store').send()
+    if (seen?.terminal) return replyWithNothing(reply)
     const info = await find(request, owner)
     if (request.method === 'HEAD') return reply.headers(headersOf(answer)).send(Readable.from([]))
-    if (answer === 'application/json') return reply.headers(headersOf(answer)).send(statusWithEnd(info))
+    if (answer === 'application/json') return replyWithJson(request, reply, statusWithEnd(info))
+    if (seen !== undefined && isEndOf(info, seen)) return replyWithNothing(reply)
     const reader = await request.server[keptStreams].log.read(streamId, { owner: info.owner, after: seen })
     // What the stream's own route has written into it.
     const style = JSON.parse(info.meta!) as FrameStyle
@@ -46,28 +50,72 @@ export class StreamRoutes {
   }
 
   async cancel (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const found = await find(request, await logOwnerOf(this.#owner, request))
-    const { streamId, owner, last } = found
+    const asker = await this.#whoAsks(request)
+    const { streamId, owner } = await find(request, asker)
     const { log } = request.server[keptStreams]
     await log.cancel(streamId, { owner })
-    await readToEnd(await log.read(streamId, { owner, after: last }), request, reply)
-    return reply.headers(headersOf('application/json')).send(statusWithEnd(await find(request, owner)))
+    for (;;) {
+      const info = await find(request, asker)
+      if (info.endedAt !== undefined) return replyWithJson(request, reply, statusWithEnd(info))
+      if (await waitForEnd(log, info, request, reply)) continue
+      if (!hasClientClosed(request, reply)) throw new ShuttingDownError()
+      reply.hijack()
+      return reply
+    }
   }
 
   async list (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const owner = await logOwnerOf(this.#owner, request)
     const { streams, next = null } = await request.server[keptStreams].log.list(owner, request.query as Static<typeof listQuery>)
-    return reply.headers(headersOf('application/json')).send(JSON.stringify({ streams: streams.map(statusOf), next }))
+    return replyWithJson(request, reply, JSON.stringify({ streams: streams.map(statusOf), next }))
+  }
+
+  // For who is not signed in there are the streams that are public.
+  async #whoAsks (request: FastifyRequest): Promise<string | undefined> {
+    try {
+      return await logOwnerOf(this.#owner, request)
+    } catch (error) {
+      if (error instanceof OwnerMissingError) return undefined
+      throw error
+    }
   }
 }
 
-// What is anybody's may be read by those who own others.
-async function find ({ server, params }: FastifyRequest, owner: string): Promise<LogInfo> {
+interface StreamParams {
+  readonly streamId: string
+}
+
+// What is anybody's may be read by those who own others, too. An id that cannot be one gets no further than here.
+async function find ({ server, params }: FastifyRequest, owner: string | undefined): Promise<LogInfo> {
   const { log } = server[keptStreams]
-  const { streamId } = params as { streamId: string }
-  const info = await log.stat(streamId, { owner }) ?? await log.stat(streamId, { owner: publicOwner })
-  if (info === undefined) throw new StreamNotFoundError()
-  return info
+  const { streamId } = params as StreamParams
+  if (isStreamId(streamId)) {
+    const own = owner === undefined ? undefined : await log.stat(streamId, { owner })
+    const info = own ?? await log.stat(streamId, { owner: publicOwner })
+    if (info !== undefined) return info
+  }
+  throw owner === undefined ? new OwnerMissingError() : new StreamNotFoundError()
+}
+
+// False where it did not come: the client has left, or the log was closed.
+async function waitForEnd (log: StreamLog, { streamId, owner, last }: LogInfo, request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
+  try {
+    return await readToEnd(await log.read(streamId, { owner, after: last }), request, reply) !== undefined
+  } catch (error) {
+    // More was written than is kept; the end may be among it.
+    if (error instanceof LogGapError) return true
+    throw error
+  }
+}
+
+function replyWithJson (request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
+  void new SentAnswer(request, reply, request.server[openReplies])
+  return reply.headers({ ...headersOf('application/json'), 'x-content-type-options': 'nosniff' }).send(text)
+}
+
+// A cache may keep a 204 (RFC 9110 §15.3.5).
+function replyWithNothing (reply: FastifyReply): FastifyReply {
+  return reply.code(204).header('cache-control', 'no-store').send()
 }
 
 function statusOf ({ streamId, command, state, attempt, last, startedAt, endedAt, progressCount }: LogInfo): object {
