@@ -25,8 +25,8 @@ export const streamRoutes: FastifyPluginAsync<StreamRoutesOptions> = async (app,
   const { owner = app[routeDefaults].owner } = options
   if (!isOwnerOption(owner)) throw new InvalidOptionsError('streamRoutes', "owner must be a function or 'public', here or as the plugin's")
   // It stands in urls that clients get.
-  if (!/^(?:\/[^/:*]+)+$/.test(app.prefix)) throw new InvalidOptionsError('streamRoutes', 'prefix must be a path without parameters, such as /streams')
-  app[keptStreams].prefix ??= app.prefix
+  if (!/^(?:\/[^/:*?#]+)+$/.test(app.prefix)) throw new InvalidOptionsError('streamRoutes', 'prefix must be a path without parameters, such as /streams')
+  app[keptStreams].prefix ??= encodeURI(app.prefix)
   const routes = new StreamRoutes(owner)
   const shared = {
     errorHandler: replyWithProblem,

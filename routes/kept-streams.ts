@@ -13,7 +13,7 @@ declare module 'fastify' {
 /** The streams that are kept, and where they are read. */
 export class KeptStreams {
   readonly log: StreamLog
-  /** The prefix of the streams routes; undefined without them. */
+  /** The prefix of the streams routes, as it stands in urls; undefined without them. */
   prefix: string | undefined
   readonly #publicPrefix: string
 

@@ -14,7 +14,7 @@ import type { AnswerType } from './accept.js'
 import { hasClientClosed } from './client-closed.js'
 import { assertUnguessable, fingerprintOf, streamIdOf } from './idempotency-key.js'
 import { keptStreams } from './kept-streams.js'
-import { readToEnd, replyWithLog } from './log-reply.js'
+import { isEndOf, readToEnd, replyWithLog } from './log-reply.js'
 import { openReplies } from './open-replies.js'
 import { logOwnerOf, publicOwner } from './owner.js'
 import type { OwnerOption } from './owner.js'
@@ -76,7 +76,8 @@ export class LoggedRoute {
     const keyed = key === undefined ? undefined : streamIdOf(owner, request.method, request.routeOptions.url!, key)
     if (seen !== undefined) {
       if (keyed !== undefined && keyed !== seen.streamId) throw new ForeignEventIdError()
-      return await this.#reply(request, reply, answer, await this.#resume(request, owner, seen))
+      const resumed = await this.#resume(request, owner, seen)
+      return resumed === undefined ? reply.code(204).header('cache-control', 'no-store').send() : await this.#reply(request, reply, answer, resumed)
     }
     const call = await this.#prepare(request, owner, keyed)
     const { [keptStreams]: kept } = request.server
@@ -93,11 +94,13 @@ export class LoggedRoute {
     return await this.#reply(request, reply, answer, await this.#attach(request, call))
   }
 
-  async #resume (request: FastifyRequest, owner: string, seen: FrameId): Promise<Attached> {
+  // Nothing where the client has seen the end.
+  async #resume (request: FastifyRequest, owner: string, seen: FrameId): Promise<Attached | undefined> {
     const { log } = request.server[keptStreams]
     const { streamId } = seen
     const info = await log.stat(streamId, { owner })
     if (info?.command !== this.#options.definition.name) throw new StreamNotFoundError()
+    if (isEndOf(info, seen)) return undefined
     return { streamId, reader: await log.read(streamId, { owner, after: seen }), run: undefined, resumed: true }
   }
 

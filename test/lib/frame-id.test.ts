@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createStreamId, parseFrameId } from '../../lib/frame-id.js'
+import { createStreamId, isStreamId, parseFrameId } from '../../lib/frame-id.js'
 
 t.test('makes ids that nobody can guess and that the protocol allows', async t => {
   const ids = new Set(Array.from({ length: 1_000 }, createStreamId))
@@ -18,3 +18,10 @@ for (const text of ['', 'x', '1', 'Zk3vQx0bT2mYw9LhR4sD1A', 'Zk3vQx0bT2mYw9LhR4s
     t.throws(() => parseFrameId(text), { code: 'MEDIATOR_ERR_MALFORMED_EVENT_ID', statusCode: 400 })
   })
 }
+
+t.test('knows what may be the id of a stream', async t => {
+  t.ok(isStreamId(createStreamId()))
+  for (const text of ['', 'Zk3vQx0bT2mYw9LhR4sD1', 'Zk3vQx0bT2mYw9LhR4sD1AA', 'Zk3vQx0bT2mYw9LhR4sD1/', 'Zk3vQx0bT2mYw9LhR4sD1A\n', 'Zk3vQx0bT2mYw9LhR4sD1}']) {
+    t.notOk(isStreamId(text), JSON.stringify(text))
+  }
+})

@@ -1,15 +1,17 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { Type } from '@sinclair/typebox'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { LightMyRequestResponse } from 'fastify'
-import { commandRoute, defineCommand, streamRoutes } from '../../index.js'
-import { Type } from '@sinclair/typebox'
+import { MemoryStreamLog, commandRoute, defineCommand, streamRoutes } from '../../index.js'
+import type { LogReader, ReadLogOptions } from '../../index.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { listen } from '../support/app.js'
 import { createKeptApp, headerOwner } from '../support/kept-app.js'
 import type { KeptApp, KeptAppOptions } from '../support/kept-app.js'
+import { ManualClock } from '../support/manual-clock.js'
 import { RawClient } from '../support/raw-client.js'
 
 const sse = 'text/event-stream'
@@ -152,6 +154,10 @@ t.test('R49 answers 204 to who has seen the end, also without the mark of one', 
     }
   }
   t.equal((await app.inject({ url: `/streams/${unknown}`, headers: { ...anna, 'last-event-id': `${unknown}.7.end` } })).statusCode, 204, 'nothing need be kept for it')
+  for (const accept of [sse, json]) {
+    const resumed = await app.inject({ method: 'POST', url: '/count', payload: { to: 2 }, headers: { ...anna, accept, 'last-event-id': `${streamId}.4` } })
+    t.strictSame([resumed.statusCode, resumed.headers['cache-control']], [204, 'no-store'], 'on the route of its command as well')
+  }
 })
 
 t.test('R50 refuses ids that are malformed, of another stream, trimmed, or of the future, and Accept that takes nothing', async t => {
@@ -270,6 +276,42 @@ t.test('R52 takes the end that the writer gives a stream which is being cancelle
   await once(writer.signal, 'abort')
   setImmediate(() => writer.end('completed', '7'))
   t.match((await answer).json(), { state: 'completed', progressCount: 5, result: 7 })
+})
+
+/** A log whose answers take their time, as those of a log on another machine do. */
+class SlowLog extends MemoryStreamLog {
+  beforeRead = (): unknown => undefined
+
+  override async read (streamId: string, options?: ReadLogOptions): Promise<LogReader> {
+    await this.beforeRead()
+    return await super.read(streamId, options)
+  }
+}
+
+t.test('R52 finds the end of a stream that trims frames while it is looked for', async t => {
+  const log = new SlowLog({ maxEntries: 1 })
+  const { app } = await createKept(t, { plugin: { streamLog: log } })
+  const { writer } = await log.open(unknown, { owner: 'anna', command: 'count', fingerprint: '', lease: true }) as any
+  writer.append('start', '{}')
+  let reads = 0
+  log.beforeRead = () => {
+    if (reads++ === 0) for (let n = 0; n < 3; n++) writer.append('progress', String(n))
+    else writer.end('cancelled', '{"code":"MINE"}')
+  }
+  t.match((await app.inject({ method: 'DELETE', url: `/streams/${unknown}`, headers: anna })).json(), { state: 'cancelled', progressCount: 3, problem: { code: 'MINE' } })
+  t.equal(reads, 2)
+})
+
+t.test('R52 answers 404 where the stream expires while its end is looked for', async t => {
+  const clock = new ManualClock()
+  const log = new SlowLog({ retainMs: 1 }, clock)
+  const { app } = await createKept(t, { plugin: { streamLog: log } })
+  const { writer } = await log.open(unknown, { owner: 'anna', command: 'count', fingerprint: '', lease: true }) as any
+  log.beforeRead = async () => {
+    await writer.end('cancelled', '{}')
+    clock.advance(10)
+  }
+  t.equal((await app.inject({ method: 'DELETE', url: `/streams/${unknown}`, headers: anna })).statusCode, 404)
 })
 
 t.test('R52 cancels for a client that does not wait for the answer, and forgets it', async t => {
@@ -421,8 +463,10 @@ t.test('an owner is any text that is not empty, and never another one', async t 
   }
   for (const wrong of ['', 7, null, {}]) {
     current = wrong
-    const response = await app.inject('/streams')
-    t.strictSame([response.statusCode, response.json().detail], [500, undefined])
+    for (const url of ['/streams', `/streams/${unknown}`]) {
+      const response = await app.inject(url)
+      t.strictSame([response.statusCode, response.json().detail], [500, undefined])
+    }
   }
 })
 
