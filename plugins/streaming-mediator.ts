@@ -56,7 +56,7 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   readonly onDisconnect?: OnDisconnect
   /** Keeps the streams of routes that do; it is closed with the app. @default a MemoryStreamLog */
   readonly streamLog?: StreamLog
-  /** What a proxy in front takes off the paths that clients see, such as `/api`. @default none */
+  /** What a proxy in front takes off the paths that clients see, such as `/api`. @default no prefix */
   readonly publicPrefix?: string
   /**
    * Makes the scope in which the handler classes of a stream or publish are resolved, and which is disposed when that has settled.

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { pageAt, pages, root } from './pages.js'
@@ -36,6 +36,14 @@ t.test('the rules of the protocol are numbered without gaps, in whatever order, 
   for (const { path, text } of pages) {
     for (const [, number] of text.matchAll(/\bR(\d+)\b/g)) t.ok(numbers.includes(Number(number)), `${path}: R${number}`)
   }
+})
+
+t.test('a test names each rule of the protocol on streams that are kept', async t => {
+  const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.test.ts'))
+  const titles = tests.flatMap(name => Array.from(readFileSync(join(root, 'test', name), 'utf8').matchAll(/\.test\([`'](?:R(\d+) )/g), ([, number]) => Number(number)))
+  const rules = Array.from(pageAt('docs/protocol.md').text.matchAll(/^- \*\*R(\d+)\*\*/gm), ([, number]) => Number(number)).filter(number => number >= 44)
+  t.ok(rules.length >= 15)
+  for (const number of rules) t.ok(titles.includes(number), `R${number}`)
 })
 
 function withoutBlocks (text: string): string {

@@ -52,7 +52,7 @@ t.test('options.md has a row for each option, and its default is the one of the 
   const rows = rowsOf('docs/reference/options.md')
   const names = new Set<string>()
   for (const type of ['MediatorOptions', 'StreamingMediatorOptions', 'CommandRouteOptions', 'CommandRoutesOptions', 'StreamOptions', 'CallOptions', 'HandlerOptions', 'EventHandlerOptions',
-    'FallbackOptions', 'FramesOptions', 'MemoryMessageBrokerOptions', 'MemoryStreamLogOptions']) {
+    'FallbackOptions', 'FramesOptions', 'StreamRoutesOptions', 'MemoryMessageBrokerOptions', 'MemoryStreamLogOptions']) {
     for (const { name, doc } of membersOf(type)) {
       names.add(name)
       const row = rows.filter(cells => cells[0] === name)
