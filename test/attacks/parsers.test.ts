@@ -9,9 +9,10 @@ import { createParser } from 'eventsource-parser'
 import t from 'tap'
 import type { Test } from 'tap'
 import { EventSource as UndiciEventSource } from 'undici'
-import { commandRoute, defineCommand } from '../../index.js'
+import { MemoryStreamLog, commandRoute, defineCommand, streamRoutes } from '../../index.js'
 import type { CommandDefinition, Handler } from '../../index.js'
 import { readFrames } from '../../lib/testing/index.js'
+import type { Frame } from '../../lib/testing/index.js'
 import { createApp, listen } from '../support/app.js'
 import { randomFrom } from '../support/random.js'
 import { exchange } from './http-client.js'
@@ -65,21 +66,35 @@ const streams: readonly Stream[] = [
   { definition: Regular, handler: async () => all.join('\n\n'), between: [] }
 ]
 
-/** The streams as this project's server writes them, each in both framings. */
+/** The streams as this project's server writes them, each in both framings, live and then from the log that has kept them. */
 async function record (t: Test): Promise<Array<Stream & { bytes: Buffer }>> {
-  const { app } = await createApp(t, { heartbeatMs: 10, maxFrameBytes: 10_000_000 })
+  const streamLog = new MemoryStreamLog({ maxBytes: 50_000_000 })
+  const { app } = await createApp(t, { heartbeatMs: 10, maxFrameBytes: 10_000_000, owner: 'public', streamLog })
   // A definition has one handler, so each stream gets a copy of its own name.
   const copies = streams.map(({ definition: { name, input, progress, result } }, index) => defineCommand({ name: `${name}-${index}`, input, progress, result }))
   for (const [index, { handler }] of streams.entries()) {
     app.mediator.addHandler(copies[index]!, handler as Handler<CommandDefinition>)
-    for (const framing of ['event', 'envelope'] as const) app.route(commandRoute(copies[index]!, { url: `/${framing}/${index}`, framing }))
+    for (const framing of ['event', 'envelope'] as const) {
+      app.route(commandRoute(copies[index]!, { url: `/${framing}/${index}`, framing }))
+      app.route(commandRoute(copies[index]!, { url: `/kept/${framing}/${index}`, framing, onDisconnect: 'continue' }))
+    }
   }
+  await app.register(streamRoutes, { prefix: '/streams' })
   const port = await listen(app)
   const recorded = []
   for (const framing of ['event', 'envelope']) {
     for (const [index, stream] of streams.entries()) {
       const { status, body } = await exchange(port, { path: `/${framing}/${index}`, headers: [['accept', 'text/event-stream']], body: '{}' })
       if (status !== 200) throw new Error(`${framing} ${index}: ${body.toString()}`)
+      recorded.push({ ...stream, bytes: body })
+    }
+  }
+  for (const framing of ['event', 'envelope']) {
+    for (const [index, stream] of streams.entries()) {
+      const { body: first } = await exchange(port, { path: `/kept/${framing}/${index}`, headers: [['accept', 'text/event-stream']], body: '{}' })
+      const [{ id }] = readFrames(first.toString()) as [Frame]
+      const { status, body } = await exchange(port, { method: 'GET', path: `/streams/${id.slice(0, 22)}` })
+      if (status !== 200) throw new Error(`kept ${framing} ${index}: ${body.toString()}`)
       recorded.push({ ...stream, bytes: body })
     }
   }
@@ -101,7 +116,7 @@ t.comment(`ATTACK_SEED=${seed}`)
 
 t.test('the streams hold what their handlers gave, heartbeats and both framings among them', async t => {
   for (const [index, { between, bytes }] of recorded.entries()) {
-    const envelope = index >= streams.length
+    const envelope = Math.floor(index / streams.length) % 2 === 1
     const inner = readFrames(bytes.toString()).slice(1, -1).map(({ data }) => envelope ? data.data : data)
     // Not by tap, which takes a member `__proto__` for the prototype.
     t.ok(isDeepStrictEqual(inner, between), `stream ${index}`)
@@ -116,14 +131,16 @@ t.test('eventsource-parser agrees, wherever the chunks end', async t => {
     for (const [index, { bytes }] of recorded.entries()) {
       const parsed: Parsed[] = []
       const faults: string[] = []
+      const retries: number[] = []
       const parser = createParser({
         onEvent: ({ event = 'message', id = '', data }) => parsed.push([event, id, data]),
         onError: error => faults.push(error.message),
-        onRetry: ms => faults.push(`retry ${ms}`)
+        onRetry: ms => retries.push(ms)
       })
       const decoder = new TextDecoder()
       for (const chunk of cut(Buffer.concat([bytes, Buffer.from(sentinel)]), random)) parser.feed(decoder.decode(chunk, { stream: true }))
       t.strictSame(faults, [])
+      t.strictSame(retries, retriesOf(index))
       agree(t, parsed, index)
     }
   }
@@ -133,13 +150,13 @@ t.test('@microsoft/fetch-event-source agrees, wherever the chunks end', async t 
   for (let round = 0; round < 5; round++) {
     for (const [index, { bytes }] of recorded.entries()) {
       const parsed: Parsed[] = []
-      const faults: string[] = []
-      const feed = getLines(getMessages(() => {}, ms => faults.push(`retry ${ms}`), ({ event, id, data }) => {
+      const retries: number[] = []
+      const feed = getLines(getMessages(() => {}, ms => retries.push(ms), ({ event, id, data }) => {
         // It tells of a comment as of a message without anything.
         if (event !== '' || id !== '' || data !== '') parsed.push([event === '' ? 'message' : event, id, data])
       }))
       for (const chunk of cut(Buffer.concat([bytes, Buffer.from(sentinel)]), random)) feed(chunk)
-      t.strictSame(faults, [])
+      t.strictSame(retries, retriesOf(index))
       agree(t, parsed, index)
     }
   }
@@ -180,6 +197,11 @@ t.test('none of the parsers is made of another', async t => {
     t.strictSame(Object.keys(dependencies), [], `${name} has all of its code itself`)
   }
 })
+
+// Only what can be read again tells its readers when to come back.
+function retriesOf (index: number): number[] {
+  return index < 2 * streams.length ? [] : [2_000]
+}
 
 function agree (t: Test, parsed: readonly Parsed[], index: number): void {
   const last = parsed.at(-1)
