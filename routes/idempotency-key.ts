@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { MalformedIdempotencyKeyError } from '../lib/errors.js'
+import { tooDeepError } from './input-validator.js'
 
 // As many characters as 128 random bits take in base64.
 const minPublicLength = 22
@@ -31,9 +32,13 @@ export function streamIdOf (owner: string, method: string, routePattern: string,
   return sha256(JSON.stringify([owner, method, routePattern, key])).slice(0, 22)
 }
 
-/** Tells inputs apart, whatever the order of their members. */
+/** Tells inputs apart, whatever the order of their members. Throws a validation's error where one is nested too deeply to be compared. */
 export function fingerprintOf (input: unknown): string {
-  return sha256(JSON.stringify(input, sorted) ?? '')
+  try {
+    return sha256(JSON.stringify(input, sorted) ?? '')
+  } catch (error) {
+    throw error instanceof RangeError ? tooDeepError() : error
+  }
 }
 
 function sorted (_key: string, value: unknown): unknown {

@@ -37,6 +37,13 @@ export function compileInputCheck (schema: TSchema): (input: unknown) => void {
   }
 }
 
+const tooDeep: ErrorObject[] = [{ keyword: 'depth', instancePath: '', schemaPath: '#', params: {}, message: 'is nested too deeply' }]
+
+/** What validation throws for an input that overflows the stack, for what else has to go through one. */
+export function tooDeepError (): Error {
+  return validationError(tooDeep, 'input')
+}
+
 // A schema that refers to itself is checked by recursion, and a client decides how deep that goes.
 function shallow (validate: ValidateFunction): ValidateFunction {
   const check = ((value, context) => {
@@ -46,7 +53,7 @@ function shallow (validate: ValidateFunction): ValidateFunction {
       return valid
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
-      check.errors = [{ keyword: 'depth', instancePath: '', schemaPath: '#', params: {}, message: 'is nested too deeply' }]
+      check.errors = tooDeep
       return false
     }
   }) as ValidateFunction

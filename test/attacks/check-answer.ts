@@ -3,6 +3,7 @@ import type { Answer } from './http-client.js'
 
 // Every header that an answer of this server may have. Any other one was made by an attacker.
 const allowed = new Set(['cache-control', 'connection', 'content-length', 'content-type', 'date', 'keep-alive', 'retry-after', 'transfer-encoding', 'vary', 'x-accel-buffering', 'x-content-type-options'])
+const ofAccepted = new Set(['location', 'preference-applied'])
 const stack = /\n\s*at |node_modules|\.[jt]s:\d|file:\/\//
 
 /** What is wrong with an answer of a command route, whatever was asked. */
@@ -11,7 +12,7 @@ export function faultsOf ({ status, headers, body, rest }: Answer): string[] {
   const fault = (found: boolean, text: string): void => { if (found) faults.push(text) }
   const names = headers.map(([name]) => name)
   const get = (name: string): string => headers.find(([other]) => other === name)?.[1] ?? ''
-  for (const name of names) fault(!allowed.has(name), `has the header ${name}`)
+  for (const name of names) fault(!allowed.has(name) && !(status === 202 && ofAccepted.has(name)), `has the header ${name}`)
   fault(new Set(names).size < names.length, 'has a header twice')
   fault(rest !== '', 'is followed by more')
   fault(stack.test(body.toString('latin1')) && status !== 200, 'shows a stack')

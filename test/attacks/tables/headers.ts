@@ -23,7 +23,7 @@ export const headers: ReadonlyArray<readonly [name: string, headers: NonNullable
   ['5,000 parameters', [['accept', `application/json${';'.repeat(5_000)}`]], 200, 'application/json'],
   ['the header twice', [['accept', 'text/html'], ['accept', 'application/json']], 200, 'application/json'],
   ['bytes above 127', [['accept', '\u00e9/\u00e9']], 406],
-  // Idempotency keys, which this version refuses.
+  // Idempotency keys, which a route refuses that does not keep its streams.
   ['an idempotency key', [['idempotency-key', 'a']], 400],
   ['an empty idempotency key', [['idempotency-key', '']], 400],
   ['two idempotency keys', [['idempotency-key', 'a'], ['idempotency-key', 'b']], 400],
