@@ -27,6 +27,12 @@ export const streamRoutes: FastifyPluginAsync<StreamRoutesOptions> = async (app,
   // It stands in urls that clients get.
   if (!/^(?:\/[^/:*?#]+)+$/.test(app.prefix)) throw new InvalidOptionsError('streamRoutes', 'prefix must be a path without parameters, such as /streams')
   app[keptStreams].prefix ??= encodeURI(app.prefix)
+  // A body says nothing here. It is not waited for either: a client that does not send what it has announced would hold up the close.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, done) => {
+    payload.resume()
+    done(null)
+  })
   const routes = new StreamRoutes(owner)
   const shared = {
     errorHandler: replyWithProblem,

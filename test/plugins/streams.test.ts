@@ -203,6 +203,29 @@ t.test('R56 a browser asks before it cancels for the page of another site, and w
   t.equal((await log.stat(streamId))?.state, 'running')
 })
 
+t.test('cancels, whatever body a client sends along, or never sends', async t => {
+  const { app, log, ready, start } = await createKeptApp(t)
+  await ready()
+  const port = await listen(app)
+  for (const head of [
+    `content-type: ${json}\r\ncontent-length: 0\r\n\r\n`,
+    `content-type: ${json}\r\ncontent-length: 1\r\n\r\n{`,
+    'content-type: image/png\r\ncontent-length: 3\r\n\r\nabc',
+    'content-length: 3\r\n\r\nabc',
+    'transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n',
+    `content-type: ${json}\r\ncontent-length: 5000000\r\n\r\n{`
+  ]) {
+    const streamId = await start(anna)
+    const client = new RawClient(port)
+    client.socket.write(`DELETE /streams/${streamId} HTTP/1.1\r\nhost: a\r\nx-user: anna\r\n${head}`)
+    await client.until('"state":"cancelled"')
+    t.match(client.text, /^HTTP\/1\.1 200 /)
+    t.equal((await log.stat(streamId))?.state, 'cancelled')
+  }
+  // With all of them still there.
+  await app.close()
+})
+
 t.test('is neither compressed nor held back by @fastify/compress', async t => {
   const { app, ready, start, gate } = await createKeptApp(t)
   await app.register(compress, { global: true, threshold: 0, customTypes: /./ })
