@@ -37,7 +37,7 @@ export class LoggedRun implements StreamConsumer {
   readonly #data: FrameDataWriter
   readonly #maxFrameBytes: number
   readonly #graceMs: number | undefined
-  readonly #start: StartData
+  readonly #startFrame: FrameData
   readonly #next = inTurns(() => this.#stream.pull())
   #graceTimer: NodeJS.Timeout | undefined
   #startWritten = false
@@ -51,9 +51,10 @@ export class LoggedRun implements StreamConsumer {
     this.#stream = stream
     this.#writer = writer
     this.#data = new FrameDataWriter(stream.definition)
-    this.#start = start
     this.#maxFrameBytes = maxFrameBytes
     this.#graceMs = graceMs
+    // Here, because nothing has started yet that a start which is too long would have to end.
+    this.#startFrame = this.#checked(this.#data.start(start))
   }
 
   /** What the stream has failed with; undefined while it has not. */
@@ -86,14 +87,14 @@ export class LoggedRun implements StreamConsumer {
     let goOn: boolean | Promise<boolean>
     try {
       const frame = this.#data.progress(value)
-      goOn = frame === undefined || this.#append(frame)
+      goOn = frame === undefined || this.#append(this.#checked(frame))
     } catch (error) {
       this.#stream.end('failed', error)
       return
     }
     // A refusal comes with the signal's abort.
     if (goOn === true) this.#next()
-    else if (goOn !== false) void goOn.then(taken => { if (taken) this.#stream.pull() })
+    else if (goOn !== false) goOn.then(taken => { if (taken) this.#stream.pull() }, this.#onStoreError)
   }
 
   onComplete (result: unknown): void {
@@ -122,11 +123,14 @@ export class LoggedRun implements StreamConsumer {
   #writeStart (): void {
     if (this.#startWritten) return
     this.#startWritten = true
-    this.#append(this.#data.start(this.#start))
+    // Also what a store throws at once. That there is no room is for the first progress to know.
+    const append = async (): Promise<unknown> => await this.#append(this.#startFrame)
+    append().catch(this.#onStoreError)
   }
 
-  #append (frame: FrameData): boolean | Promise<boolean> {
-    const { event, data } = this.#checked(frame)
+  readonly #onStoreError = (error: unknown): void => this.#stream.end('failed', error)
+
+  #append ({ event, data }: FrameData): boolean | Promise<boolean> {
     this.#count(data)
     return this.#writer.append(event, data)
   }
@@ -137,7 +141,7 @@ export class LoggedRun implements StreamConsumer {
     this.#closed = true
     clearTimeout(this.#graceTimer)
     // What is not taken has lost against another end.
-    void this.#writer.end(state, data)
+    this.#writer.end(state, data).catch((error: unknown) => logThrown(this.#stream.log, 'error', error, {}, 'the end of the stream was not stored'))
     this.#stream.replyClosed()
   }
 

@@ -20,11 +20,16 @@ export interface Problem {
   readonly errors?: readonly FieldError[]
 }
 
+// What was a problem before, with all of its members.
+const problems = new WeakMap<object, Problem>()
+
 /**
  * Describes any thrown value to a client. Only `statusCode` decides the status, because HTTP clients set `status` on errors
  * that quote an upstream's answer. A 5xx tells nothing of the error.
  */
 export function problemOf (error: unknown, instance?: string): Problem {
+  const known = problems.get(error as object)
+  if (known !== undefined) return { ...known, ...(instance !== undefined && { instance }) }
   const statusCode = read(error, 'statusCode')
   const status = typeof statusCode === 'number' && statusCode in STATUS_CODES && statusCode >= 400 ? statusCode : 500
   const title = STATUS_CODES[status]!
@@ -46,8 +51,11 @@ export function problemOf (error: unknown, instance?: string): Problem {
 }
 
 /** An error that is the same problem again, for who repeats a request whose stream has failed. */
-export function errorOf ({ title, status, detail, code }: Problem): Error {
-  return Object.assign(new Error(detail ?? title), { statusCode: status, code, expose: detail !== undefined })
+export function errorOf (problem: Problem): Error {
+  const { title, status, detail, code } = problem
+  const error = Object.assign(new Error(detail ?? title), { statusCode: status, code, expose: detail !== undefined })
+  problems.set(error, problem)
+  return error
 }
 
 /** The same in at most some hundred bytes. */

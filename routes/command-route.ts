@@ -231,7 +231,7 @@ class CommandRoute {
     const seen = lastFrameSeen(request, parameters)
     const key = idempotencyKeyOf(request, parameters)
     const { caller = defaults.caller, owner = defaults.owner, scope = defaults.scope, onDisconnect = defaults.onDisconnect } = this.#settings
-    const isKept = onDisconnect !== 'abort'
+    const isKept = this.keepsStreams(defaults)
     if (key !== undefined && !isKept) throw new IdempotencyUnsupportedError()
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
     if (seen !== undefined && (seen.terminal || (!isKept && this.definition.kind === 'command'))) {
@@ -242,12 +242,12 @@ class CommandRoute {
       const kept = new LoggedRoute({
         definition: this.definition,
         style: this.#settings.style,
-        // The plugin has seen to it that there is one.
+        // There is one where streams are kept.
         owner: owner!,
         caller,
         scope,
         commitAfterMs: this.#settings.commitAfterMs ?? defaults.commitAfterMs,
-        graceMs: onDisconnect === 'continue' ? undefined : onDisconnect.graceMs,
+        graceMs: typeof onDisconnect === 'object' ? onDisconnect.graceMs : undefined,
         inputOf: async () => await this.#input(request)
       })
       return await kept.handle(request, reply, { answer, seen, key })

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../lib/caller.js'
 import type { CommandDefinition, InputOf } from '../lib/definition.js'
-import { ForeignEventIdError, IdempotencyMismatchError, ShuttingDownError, StreamNotFoundError } from '../lib/errors.js'
+import { ForeignEventIdError, IdempotencyMismatchError, LogGapError, ShuttingDownError, StreamNotFoundError } from '../lib/errors.js'
 import type { FrameId } from '../lib/frame-id.js'
 import { createStreamId } from '../lib/frame-id.js'
 import type { FrameStyle } from '../lib/frame-style.js'
@@ -9,7 +9,7 @@ import { LoggedRun } from '../lib/logged-run.js'
 import { errorOf } from '../lib/problem.js'
 import type { Problem } from '../lib/problem.js'
 import type { Scope } from '../lib/scope.js'
-import type { LogEntry, LogReader, LogWriter } from '../lib/stream-log.js'
+import type { LogEntry, LogInfo, LogReader, LogWriter, OpenLogResult } from '../lib/stream-log.js'
 import type { AnswerType } from './accept.js'
 import { hasClientClosed } from './client-closed.js'
 import { assertUnguessable, fingerprintOf, streamIdOf } from './idempotency-key.js'
@@ -19,7 +19,7 @@ import { openReplies } from './open-replies.js'
 import { logOwnerOf, publicOwner } from './owner.js'
 import type { OwnerOption } from './owner.js'
 import { prefersAsync } from './prefer.js'
-import { rememberStream } from './problem-reply.js'
+import { rememberStream, rememberStreamFailure } from './problem-reply.js'
 import { routeDefaults } from './route-defaults.js'
 import { SentAnswer } from './sent-answer.js'
 import { headersOf } from './stream-reply.js'
@@ -57,9 +57,9 @@ interface Attached {
   readonly streamId: string
   readonly reader: LogReader
   /** The run, where this request has started it. */
-  readonly run: LoggedRun | undefined
-  /** Whether the client has read its beginning: then it is a stream to it, whatever becomes of it. */
-  readonly resumed: boolean
+  readonly run?: LoggedRun | undefined
+  /** The terminal, where that was there already. */
+  readonly terminal?: LogEntry | undefined
 }
 
 /** A route whose streams are kept: each request begins one, or reads one that is there. */
@@ -76,32 +76,26 @@ export class LoggedRoute {
     const keyed = key === undefined ? undefined : streamIdOf(owner, request.method, request.routeOptions.url!, key)
     if (seen !== undefined) {
       if (keyed !== undefined && keyed !== seen.streamId) throw new ForeignEventIdError()
-      const resumed = await this.#resume(request, owner, seen)
-      return resumed === undefined ? reply.code(204).header('cache-control', 'no-store').send() : await this.#reply(request, reply, answer, resumed)
+      return await this.#resume(request, reply, answer, owner, seen)
     }
     const call = await this.#prepare(request, owner, keyed)
-    const { [keptStreams]: kept } = request.server
-    if (prefersAsync(request.headers.prefer)) {
-      const url = kept.urlOf(call.streamId)
-      if (url !== undefined) {
-        await this.#open(request, call)
-        return reply
-          .code(202)
-          .headers({ ...headersOf('application/json'), location: url, 'preference-applied': 'respond-async' })
-          .send(JSON.stringify({ streamId: call.streamId, url }))
-      }
-    }
-    return await this.#reply(request, reply, answer, await this.#attach(request, call))
+    const url = prefersAsync(request.headers.prefer) ? request.server[keptStreams].urlOf(call.streamId) : undefined
+    if (url === undefined) return await this.#reply(request, reply, answer, await this.#attach(request, call, answer))
+    const { reader } = await this.#attach(request, call, 'application/json')
+    reader.close()
+    return reply
+      .code(202)
+      .headers({ ...headersOf('application/json'), location: url, 'preference-applied': 'respond-async' })
+      .send(JSON.stringify({ streamId: call.streamId, url }))
   }
 
-  // Nothing where the client has seen the end.
-  async #resume (request: FastifyRequest, owner: string, seen: FrameId): Promise<Attached | undefined> {
+  async #resume (request: FastifyRequest, reply: FastifyReply, answer: AnswerType, owner: string, seen: FrameId): Promise<unknown> {
     const { log } = request.server[keptStreams]
     const { streamId } = seen
     const info = await log.stat(streamId, { owner })
     if (info?.command !== this.#options.definition.name) throw new StreamNotFoundError()
-    if (isEndOf(info, seen)) return undefined
-    return { streamId, reader: await log.read(streamId, { owner, after: seen }), run: undefined, resumed: true }
+    if (isEndOf(info, seen)) return reply.code(204).header('cache-control', 'no-store').send()
+    return await this.#reply(request, reply, answer, { streamId, reader: await log.read(streamId, { owner, after: seen }) }, true)
   }
 
   async #prepare (request: FastifyRequest, owner: string, keyed: string | undefined): Promise<PreparedCall> {
@@ -115,36 +109,42 @@ export class LoggedRoute {
     }
   }
 
-  async #attach (request: FastifyRequest, call: PreparedCall): Promise<Attached> {
+  /** Begins the stream, or finds that it has begun. Who asks for its result alone, or for nothing, need not read it from its start. */
+  async #attach (request: FastifyRequest, call: PreparedCall, answer: AnswerType): Promise<Attached> {
     const { streamId, owner } = call
     const { log } = request.server[keptStreams]
     for (;;) {
-      const run = await this.#open(request, call)
-      const reader = await log.read(streamId, { owner }).catch((error: unknown) => {
-        if (run === undefined && error instanceof StreamNotFoundError) return undefined
+      const opened = await this.#open(request, call)
+      if (opened.outcome === 'created') return await this.#start(request, opened.writer!, call)
+      const { last, endedAt } = opened.info
+      const after = answer === 'application/json' ? last : undefined
+      const reader = await log.read(streamId, { owner, after }).catch((error: unknown) => {
+        // It has expired, or gone on, since it was found.
+        if (error instanceof StreamNotFoundError || (after !== undefined && error instanceof LogGapError)) return undefined
         throw error
       })
       // Whoever began it may have been refused; then this request begins it.
-      if (reader !== undefined && (run !== undefined || await hasBegun(reader))) return { streamId, reader, run, resumed: false }
+      if (reader === undefined || (last === undefined && !await hasBegun(reader))) continue
+      return { streamId, reader, terminal: endedAt === undefined ? undefined : last }
     }
   }
 
-  /** Begins the stream, or finds that it has begun. */
-  async #open (request: FastifyRequest, call: PreparedCall): Promise<LoggedRun | undefined> {
-    const { streamId, owner, fingerprint } = call
+  async #open (request: FastifyRequest, { streamId, owner, fingerprint }: PreparedCall): Promise<Extract<OpenLogResult, { info: LogInfo }>> {
     const { definition: { name: command }, style } = this.#options
-    const { log } = request.server[keptStreams]
-    const opened = await log.open(streamId, { owner, command, fingerprint, meta: JSON.stringify(style), lease: true })
+    const opened = await request.server[keptStreams].log.open(streamId, { owner, command, fingerprint, meta: JSON.stringify(style), lease: true })
     rememberStream(request, streamId)
     if (opened.outcome === 'mismatch') throw new IdempotencyMismatchError()
     if (opened.outcome === 'forbidden') throw new StreamNotFoundError()
-    return opened.outcome === 'exists' ? undefined : await this.#start(request, opened.writer!, call)
+    return opened
   }
 
-  async #start (request: FastifyRequest, writer: LogWriter, { streamId, owner, input, caller }: PreparedCall): Promise<LoggedRun> {
+  async #start (request: FastifyRequest, writer: LogWriter, { streamId, owner, input, caller }: PreparedCall): Promise<Attached> {
     const { definition, scope, graceMs } = this.#options
     const { mediator, [keptStreams]: kept, [openReplies]: { heartbeatMs }, [routeDefaults]: { maxFrameBytes } } = request.server
+    let reader: LogReader | undefined
     try {
+      // Before the handler starts, so that what this does at once is not trimmed, and a grace does not begin.
+      reader = await kept.log.read(streamId, { owner })
       const stream = mediator.stream(definition, input as InputOf<CommandDefinition>, {
         log: request.log,
         caller,
@@ -152,27 +152,40 @@ export class LoggedRoute {
         scope: scope && (() => scope(request)),
         streamId
       })
-      const url = kept.urlOf(streamId)
-      const start = { streamId, command: definition.name, attempt: writer.attempt, resumable: url !== undefined || request.method === 'GET', url, heartbeatMs }
+      const start = {
+        streamId,
+        command: definition.name,
+        attempt: writer.attempt,
+        resumable: canComeBack(request),
+        url: kept.urlOf(streamId),
+        heartbeatMs
+      }
       const run = new LoggedRun({ stream, writer, start, maxFrameBytes, graceMs })
       run.start()
-      return run
+      return { streamId, reader, run }
     } catch (error) {
+      reader?.close()
       // What was refused is not remembered: the same key may try again.
       await writer.discard()
       throw error
     }
   }
 
-  async #reply (request: FastifyRequest, reply: FastifyReply, answer: AnswerType, { streamId, reader, run, resumed }: Attached): Promise<unknown> {
+  async #reply (
+    request: FastifyRequest, reply: FastifyReply, answer: AnswerType, { streamId, reader, run, terminal }: Attached, isResumed = false
+  ): Promise<unknown> {
     const { definition: { name: command }, style, commitAfterMs } = this.#options
-    const refusalOf = ({ data }: LogEntry): unknown => run?.failure?.error ?? errorOf(JSON.parse(data) as Problem)
+    const refusalOf = ({ data }: LogEntry): unknown => {
+      rememberStreamFailure(request)
+      return run?.failure?.error ?? errorOf(JSON.parse(data) as Problem)
+    }
     rememberStream(request, streamId)
     if (answer !== 'application/json') {
-      const retry = request.server[keptStreams].urlOf(streamId) !== undefined
-      return await replyWithLog(request, reply, { streamId, command, reader, style, answer, retry, commitAfterMs, ...!resumed && { refusalOf } })
+      const options = { streamId, command, reader, style, answer, retry: canComeBack(request) }
+      // To who comes back the answer was a stream already.
+      return await replyWithLog(request, reply, isResumed ? { ...options, commitAfterMs: 0 } : { ...options, commitAfterMs, refusalOf })
     }
-    const last = await readToEnd(reader, request, reply)
+    const last = await readToEnd(reader, request, reply) ?? terminal
     if (last === undefined) {
       if (!hasClientClosed(request, reply)) throw new ShuttingDownError()
       reply.hijack()
@@ -182,6 +195,11 @@ export class LoggedRoute {
     void new SentAnswer(request, reply, request.server[openReplies])
     return reply.headers(headersOf(answer)).send(last.data)
   }
+}
+
+/** Whether a browser can read the stream again: at its url, or by the same request. */
+function canComeBack ({ server, method }: FastifyRequest): boolean {
+  return server[keptStreams].prefix !== undefined || method === 'GET'
 }
 
 // Whether a stream that was found writes: it ends without a word where it was refused.

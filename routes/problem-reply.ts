@@ -17,6 +17,13 @@ export function rememberStream (request: FastifyRequest, streamId: string): void
   streamIds.set(request, streamId)
 }
 
+const streamFailures = new WeakSet<FastifyRequest>()
+
+/** Remembers that a request's error is the end of its stream, which the log has already. */
+export function rememberStreamFailure (request: FastifyRequest): void {
+  streamFailures.add(request)
+}
+
 /**
  * The error handler of a command route: answers any error, whoever raised it, as `application/problem+json` (RFC 9457). Where
  * the client has left there is nobody to answer, but a failure of the server is logged all the same.
@@ -29,9 +36,11 @@ export function replyWithProblem (error: unknown, request: FastifyRequest, reply
     // A 5xx tells the client nothing but the id under which the log has the error.
     const instance = streamId ?? randomBytes(16).toString('base64url')
     problem = problemOf(error, instance)
-    logThrown(request.log, limits.has(problem.code) ? 'info' : 'error', error, { streamId, instance }, 'request failed')
+    if (streamFailures.has(request)) request.log.info({ streamId, instance, code: problem.code }, 'request failed')
+    else logThrown(request.log, limits.has(problem.code) ? 'info' : 'error', error, { streamId, instance }, 'request failed')
   } else if (!left) {
-    logThrown(request.log, 'info', error, { streamId }, 'request failed')
+    if (streamFailures.has(request)) request.log.info({ streamId, code: problem.code }, 'request failed')
+    else logThrown(request.log, 'info', error, { streamId }, 'request failed')
   }
   if (left) {
     reply.hijack()
