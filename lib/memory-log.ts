@@ -173,7 +173,8 @@ export class MemoryLog {
 
   detach (reader: MemoryLogReader): void {
     this.#readers.delete(reader)
-    if (this.ended) this.#trim()
+    // One that goes away gives all of its memory back: nothing else need be given up for it.
+    if (this.#endedAt !== undefined) this.#trim()
     else this.#relieve()
     if (this.#readers.size === 0) this.#tellReaders()
   }

@@ -375,6 +375,33 @@ const cases: Record<string, (subject: Subject) => Promise<void>> = {
     assertInfo((await log.cancel(id, { owner: 'ada' }))!, { streamId: id })
   },
 
+  'a stream that is discarded is as if it had never been opened': async ({ log, id }) => {
+    const writer = await openWriter(log, id)
+    const reader = await log.read(id)
+    const called = calledBack(reader)
+    await writer.discard()
+    await called
+    assert.equal(reader.ended, true)
+    assert.deepEqual(reader.take(), [], 'its readers end without an entry')
+    reader.close()
+    assert.equal(writer.signal.aborted, true)
+    assert.equal(await writer.append('start', '{}'), false)
+    assert.equal(await writer.end('failed', '{}'), false)
+    assert.equal(await log.stat(id), undefined)
+    assert.deepEqual(await log.take(id), { outcome: 'gone' })
+    await assert.rejects(log.read(id), { code: 'MEDIATOR_ERR_STREAM_NOT_FOUND' })
+    assert.deepEqual((await log.list('ada', { limit: 10 })).streams, [])
+    const next = await openWriter(log, id, { owner: 'bob', fingerprint: 'two' })
+    assert.equal(next.attempt, 1)
+    await writer.discard()
+    await writer.release()
+    await appendAll(log, id, next, ['1'])
+    assertInfo((await log.stat(id))!, { owner: 'bob', state: 'running', progressCount: 1 })
+    await next.end('completed', 'null')
+    await next.discard()
+    assertInfo((await log.stat(id))!, { state: 'completed' })
+  },
+
   'an owner\'s streams are listed in pages, the newest first': async ({ log }) => {
     const ids: string[] = []
     for (let n = 0; n < 7; n++) {

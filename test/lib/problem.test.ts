@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import createError from '@fastify/error'
 import t from 'tap'
 import { InvalidOutputError, ShuttingDownError, StreamAbortedError } from '../../lib/errors.js'
-import { problemOf, toldError } from '../../lib/problem.js'
+import { errorOf, problemOf, shortProblem, toldError } from '../../lib/problem.js'
 import type { Problem } from '../../lib/problem.js'
 import { compileCheck } from '../../lib/schema-check.js'
 
@@ -126,4 +126,26 @@ t.test('tells nothing of validation that an error does not expose, or that found
 
 t.test('takes no free text for the code of a 5xx', async t => {
   t.equal(problemOf({ statusCode: 503, code: 'FST_ERR_AT db://user:secret@host' }).code, 'SERVICE_UNAVAILABLE')
+})
+
+t.test('makes the same problem of it again, for who repeats a request', async t => {
+  const validation = [{ instancePath: '/name', message: 'must be a name', keyword: 'k', params: {}, schemaPath: '' }]
+  for (const thrown of [
+    new Error('secret'), failing({ statusCode: 404, code: 'NO_FILE' }), failing({ statusCode: 404, expose: false }), failing({ statusCode: 503 }),
+    failing({ statusCode: 400, validation }), failing({ statusCode: 418 }, ''), new ShuttingDownError(), 'a string'
+  ]) {
+    const problem = problemOf(thrown, 'one')
+    const again = errorOf(JSON.parse(JSON.stringify(problem)) as Problem)
+    t.strictSame(problemOf(again), problem)
+    t.strictSame(problemOf(again, 'two'), { ...problem, instance: 'two' })
+    t.match(again, { statusCode: problem.status, code: problem.code, message: problem.detail ?? problem.title }, 'for an error handler of the app')
+    t.notMatch(again.message, 'secret')
+  }
+})
+
+t.test('shortens a problem to what a frame always holds', async t => {
+  const long = problemOf(failing({ statusCode: 409, code: `A\n\u0000é${'X'.repeat(5_000)}` }, 'x'.repeat(5_000)), 'one')
+  const short = shortProblem(long)
+  t.strictSame(short, { type: 'about:blank', title: 'Conflict', status: 409, instance: 'one', code: `A???${'X'.repeat(124)}`, retryable: false })
+  t.notOk('instance' in shortProblem({ ...long, instance: undefined } as unknown as Problem))
 })

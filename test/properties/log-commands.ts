@@ -127,11 +127,20 @@ const release = id.map(id => new LogCommand(`release(${id})`, model => model.str
   if (stream.cancelled) model.endCancelled(stream)
 }))
 
+const discard = id.map(id => new LogCommand(`discard(${id})`, model => model.streams.get(id)?.writer !== undefined, async model => {
+  const stream = model.streams.get(id)!
+  const writer = stream.writer!
+  await writer.discard()
+  assert.equal(writer.signal.aborted, true)
+  model.discard(stream)
+}))
+
 const stale = fc.nat().map(pick => new LogCommand(`stale(${pick})`, model => model.staleWriters.length > 0, async model => {
   const writer = model.staleWriters[pick % model.staleWriters.length]!
   assert.equal(writer.append('progress', 'late'), false)
   assert.equal(await writer.end('failed', 'late'), false)
   await writer.release()
+  await writer.discard()
 }))
 
 const cancel = fc.record({ id, owner: fc.option(owner, { nil: undefined }) }).map(({ id, owner }) => new LogCommand(
@@ -260,6 +269,6 @@ const list = fc.record({ owner, limit: fc.integer({ min: 1, max: 3 }) }).map(({ 
 export function commands (maxCommands: number): fc.Arbitrary<Iterable<Step>> {
   const often = [append, append, append, append, append, append, read, read, read, takeBatch, takeBatch, onReady]
   const { FC_REPLAY_PATH: replayPath } = process.env
-  return fc.commands([...often, open, take, end, release, stale, cancel, leave, advance, list],
+  return fc.commands([...often, open, take, end, release, discard, stale, cancel, leave, advance, list],
     { maxCommands, size: 'max', ...replayPath !== undefined && { replayPath } })
 }

@@ -108,6 +108,16 @@ export class LogModel {
     this.end(stream, 'cancelled', JSON.stringify(problemOf(new CancelledError(), stream.id)))
   }
 
+  /** Forgets it as if it had never been opened: its readers have ended, wherever they are. */
+  discard (stream: ModelStream): void {
+    this.saw('a stream was discarded')
+    this.dropWriter(stream)
+    this.goOn(stream, false)
+    const readers = [...stream.readers]
+    this.forget(stream)
+    for (const reader of readers) this.leave(reader)
+  }
+
   dropWriter (stream: ModelStream): void {
     if (stream.writer !== undefined) this.staleWriters.push(stream.writer)
     stream.writer = undefined

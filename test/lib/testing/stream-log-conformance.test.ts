@@ -146,6 +146,17 @@ const mutants: Record<string, [change: Parameters<typeof changed>[0], found: str
   'does not give back': [{
     writer: () => ({ release: async () => {} })
   }, 'the next attempt goes on in the same log, and the one before is fenced'],
+  'remembers what was discarded': [{
+    writer: writer => ({ discard: async () => await writer.release() })
+  }, 'a stream that is discarded is as if it had never been opened'],
+  'ends what was discarded for its readers to see': [{
+    writer: writer => ({
+      discard: async () => {
+        await writer.end('failed', '{}')
+        await writer.discard()
+      }
+    })
+  }, 'a stream that is discarded is as if it had never been opened'],
   'forgets nothing when it is closed': [{
     log: () => ({ close: async () => {} })
   }, 'a log that is closed lets its readers and writers go']
