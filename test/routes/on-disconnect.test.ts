@@ -214,6 +214,30 @@ t.test('ends as abandoned also where its client of JSON has left', async t => {
   t.strictSame(logs.filter(({ level }) => level >= 40), [])
 })
 
+for (const accept of ['text/event-stream', 'application/x-ndjson', 'application/json']) {
+  t.test(`lets go of a client that has left before its stream began, which then has no reader: ${accept}`, async t => {
+    const asked = deferred()
+    const { app, ends, logs } = await createKept(t, {
+      onDisconnect: { graceMs: 10 },
+      caller: async ({ socket }) => {
+        asked.resolve()
+        while (!socket.destroyed) await sleep(1)
+        await turn()
+        return undefined
+      }
+    })
+    const { handler } = waiting()
+    app.mediator.addHandler(Count, handler)
+    const client = new RawClient(await listenTo(app))
+    client.request('POST', '/count', { body: { to: 1 }, headers: { accept } })
+    await asked.promise
+    client.socket.destroy()
+    t.match(await ends.until(1), [{ reason: 'abandoned' }])
+    t.strictSame(logs.filter(({ level }) => level >= 40), [])
+    t.strictSame(app.mediator.stats(), nothing)
+  })
+}
+
 t.test('makes the handler wait for a client that does not read, rather than trim what it has not read', async t => {
   const text = 'x'.repeat(10_000)
   const log = new MemoryStreamLog({ maxEntries: 5 })

@@ -2,6 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import t from 'tap'
 import { isOwnerOption, logOwnerOf, ownerOf } from '../../routes/owner.js'
 import type { OwnerOption } from '../../routes/owner.js'
+import { commandRoute } from '../../index.js'
+import { Count } from '../support/app.js'
 
 const request = {} as FastifyRequest
 
@@ -27,5 +29,11 @@ t.test('takes nobody for no owner, and only a text for one', async t => {
   await t.rejects(logOwnerOf(() => undefined, request), { code: 'MEDIATOR_ERR_OWNER_MISSING', statusCode: 401 })
   for (const owner of [null, 5, {}, ['ada'], Object('ada')]) {
     await t.rejects(logOwnerOf((() => owner) as unknown as OwnerOption, request), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', statusCode: 500 })
+  }
+})
+
+t.test('is refused by a route where it is neither', async t => {
+  for (const owner of ['ada', 5, null]) {
+    t.throws(() => commandRoute(Count, { url: '/count', owner: owner as unknown as OwnerOption }), { code: 'MEDIATOR_ERR_INVALID_ROUTE', message: /owner/ })
   }
 })
