@@ -10,7 +10,7 @@ export interface FrameTarget {
   hold (text: string): void
   /** The answer to a pull. */
   write (text: string): void
-  /** The last frame, whenever it comes. */
+  /** The last frame, whenever it comes. Not when nothing is written any more. */
   finish (text: string): void
   /** Makes the answer an error. Only before the commit. */
   refuse (error: unknown): void

@@ -115,7 +115,6 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
   }
 
   finish (text: string): void {
-    if (this.#isClosed) return
     this.#terminal = text
     this.#commit()
     if (this.#sink !== undefined) this.#end()
