@@ -6,6 +6,7 @@ import type { FrameId } from '../frame-id.js'
 export interface Frame {
   /** Absent on a route with `framing: 'envelope'`, where the data has a member `type`. */
   readonly event?: string
+  /** Empty for the end of one reader, which is none of the stream (R57). */
   readonly id: string
   // A test knows what its schemas make of it.
   readonly data: any
@@ -51,10 +52,10 @@ function eventsOf (text: string): Frame[] {
       return [match[1]!, match[2]!] as const
     })
     const names = fields.map(([name]) => name).join(', ')
-    if (!/^(?:event, )?id, (?:retry, )?data$/.test(names)) throw new Error(`A frame has the fields event, id, data, this one has ${names}: ${shortened(block)}`)
+    if (!/^(?:event, )?(?:id, (?:retry, )?)?data$/.test(names)) throw new Error(`A frame has the fields event, id, data, this one has ${names}: ${shortened(block)}`)
     const { event, id, data } = Object.fromEntries(fields)
     if (event !== undefined) assertEventName(event, block)
-    return { ...(event !== undefined && { event }), id: id!, data: parse(data!, block) }
+    return { ...(event !== undefined && { event }), id: id ?? '', data: parse(data!, block) }
   })
 }
 
@@ -65,16 +66,20 @@ function linesOf (text: string): Frame[] {
   return lines.filter(line => line !== '').map(line => {
     const frame = parse(line, line) as Frame | null
     const names = Object.keys(frame ?? {}).join(', ')
-    if (names !== 'event, id, data') throw new Error(`A line has the members event, id, data, this one has ${names}: ${shortened(line)}`)
+    if (!/^event, (?:id, )?data$/.test(names)) throw new Error(`A line has the members event, id, data, this one has ${names}: ${shortened(line)}`)
     assertEventName((frame as Frame).event, line)
-    return frame as Frame
+    return { ...frame as Frame, id: frame!.id ?? '' }
   })
 }
 
 // R19: one stream, counted without gaps, and nothing after its end.
 function checkIds (frames: readonly Frame[]): void {
   let last: FrameId | undefined
-  for (const { id } of frames) {
+  for (const [index, { id, data }] of frames.entries()) {
+    if (id === '') {
+      if (index < frames.length - 1 || !Number.isInteger((data as { status?: unknown } | null)?.status)) throw new Error('A frame that does not end its reader has no id')
+      return
+    }
     const next = frameIdOf(id)
     if (last !== undefined) {
       if (next.streamId !== last.streamId) throw new Error(`The frame ${id} is of another stream than those before it`)

@@ -58,6 +58,13 @@ t.test('takes what the protocol keeps for later versions', async t => {
   ])
 })
 
+t.test('reads the end of one reader, which has no id', async t => {
+  const end = { event: 'failed', id: '', data: { status: 410, code: 'MEDIATOR_ERR_LOG_GAP' } }
+  const data = JSON.stringify(end.data)
+  t.match(readFrames(`${start}event: failed\ndata: ${data}\n\n`), [{ event: 'start' }, end])
+  t.strictSame(readFrames(`{"event":"failed","data":${data}}\n`), [end])
+})
+
 t.test('refuses what the project never writes', async t => {
   const refused: Array<[text: string, message: RegExp]> = [
     [start.slice(0, -1), /^The stream does not end with an empty line: "event: start/],
@@ -69,7 +76,9 @@ t.test('refuses what the project never writes', async t => {
     [`: a comment\n\n${start}`, /^This is no field of a frame: ": a comment"/],
     [`\n\n${start}`, /^This is no field of a frame: ""/],
     [`id: ${id}.1\nevent: start\ndata: {}\n\n`, /this one has id, event, data/],
-    ['event: start\ndata: {}\n\n', /this one has event, data/],
+    ['event: start\ndata: {}\n\n', /does not end its reader has no id/],
+    [`event: failed\ndata: {"status":410}\n\n${start}`, /does not end its reader has no id/],
+    ['event: progress\ndata: null\n\n', /does not end its reader has no id/],
     [start.replace('data: {}', 'data: {}\ndata: {}'), /this one has event, id, data, data/],
     [start.replace('start', 'st art'), /^This frame has no event name/],
     [start.replace('{}', '{'), /^This frame holds no JSON: "event: start/],
