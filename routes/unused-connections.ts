@@ -27,11 +27,12 @@ export function trackConnections ({ server }: FastifyInstance): (drainMs: number
 
   const isUnused = (socket: Socket): boolean => {
     const response = latest.get(socket)
-    return !isSessionSocket(socket) && (response === undefined || response.writableFinished)
+    return !isSessionSocket(socket) && !isUpgraded(socket) && (response === undefined || (response.writableFinished && response.req.complete))
   }
+  // Whatever it still sends, nobody waits for it.
   const isSlow = (socket: Socket): boolean => {
-    const request = latest.get(socket)?.req
-    return request !== undefined && !request.complete && received.has(request)
+    const response = latest.get(socket)
+    return response !== undefined && !response.req.complete && (response.writableFinished || received.has(response.req))
   }
   const cut = (isCut: (socket: Socket) => boolean): void => {
     for (const socket of connections.values()) if (isCut(socket)) socket.destroy()
@@ -62,4 +63,9 @@ export function trackConnections ({ server }: FastifyInstance): (drainMs: number
     await new Promise(resolve => setTimeout(resolve, drainMs))
     cut(isSlow)
   }
+}
+
+// What was handed to a WebSocket, or to whatever else it was upgraded to, is not HTTP any more: Node has taken its parser away.
+function isUpgraded (socket: Socket): boolean {
+  return (socket as { parser?: unknown }).parser === null
 }

@@ -224,6 +224,45 @@ t.test('does not wait for connections that are opened while the app closes', { b
   await Promise.all(ended)
 })
 
+t.test('leaves connections that were upgraded to who has them', { buffered: true }, async t => {
+  const { app } = await createApp(t)
+  const upgraded = deferred<Socket>()
+  app.server.on('upgrade', (_request, socket: Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n')
+    socket.on('data', chunk => socket.write(chunk))
+    upgraded.resolve(socket)
+  })
+  // As @fastify/websocket does.
+  app.addHook('preClose', async () => {
+    const socket = await upgraded.promise
+    socket.write('bye')
+    await sleep(300)
+    socket.end()
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const client = new RawClient((app.server.address() as AddressInfo).port)
+  client.socket.write('GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n')
+  await client.until('101 Switching')
+  const closing = app.close()
+  await client.until('bye')
+  client.socket.write('still here')
+  await client.until('still here')
+  await Promise.all([closing, client.closed()])
+})
+
+t.test('gives an upload that was answered early a second to end', { buffered: true }, async t => {
+  const { app } = await createApp(t)
+  app.addContentTypeParser('text/csv', (_request, _payload, done) => done(null))
+  app.post('/upload', async () => 'noted')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const client = new RawClient((app.server.address() as AddressInfo).port)
+  client.socket.write('POST /upload HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ncontent-length: 100\r\n\r\na,b')
+  await client.until('noted')
+  const closeMs = await timed(async () => await app.close())
+  t.ok(closeMs < longestCloseMs, `${closeMs.toFixed(0)} ms`)
+  await client.closed()
+})
+
 t.test('closes in time when connections of a Unix socket are silent', { buffered: true }, async t => {
   const { app } = await createApp(t)
   // Not the test's own folder: a path of this kind is at most 107 bytes long.
