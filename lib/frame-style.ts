@@ -24,6 +24,9 @@ export interface FrameStyle {
 
 const defaultNames = { start: 'start', progress: 'progress', complete: 'complete', failed: 'failed' } as const
 
+/** The style of a route that says nothing. */
+export const defaultStyle: FrameStyle = { framing: 'event', names: defaultNames }
+
 /** Completes and checks how a definition's frames are named. @throws MEDIATOR_ERR_INVALID_OPTIONS */
 export function frameStyle (definition: CommandDefinition, framing: Framing = 'event', given: EventNames = {}): FrameStyle {
   const subject = `"${definition.name}" route`

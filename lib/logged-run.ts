@@ -23,7 +23,7 @@ export interface LoggedRunOptions {
 }
 
 // Of `event: `, `id: `, `data: ` and their line breaks, and of an id's own longest.
-const frameOverhead = 70
+const frameOverhead = 73
 
 const reasons: Readonly<Record<string, EndReason>> = { MEDIATOR_ERR_CANCELLED: 'cancelled', MEDIATOR_ERR_SHUTTING_DOWN: 'shutdown' }
 

@@ -48,8 +48,8 @@ export interface StreamingMediatorOptions extends Omit<MediatorOptions, 'scope'>
   /** Says whom a command of a route runs for: `context.caller` of its handlers. Plain data. @default no caller */
   readonly caller?: (request: FastifyRequest) => Caller | undefined | Promise<Caller | undefined>
   /**
-   * Says whose stream it is, for `maxStreamsPerOwner` and, where streams are kept, who may read and cancel it: a user's or tenant's id, or
-   * an address. `'public'` lets whoever has a stream's id read and cancel it. @default nobody's: streams are counted together
+   * Says whose stream it is, for `maxStreamsPerOwner` and, where streams are kept, who may read and cancel it: a user's or tenant's id; for
+   * the limit alone also an address. `'public'` lets whoever has a stream's id read and cancel it. @default nobody's: streams are counted together
    */
   readonly owner?: OwnerOption
   /** What becomes of a stream whose client leaves, and whether it is kept. @default 'abort' */
@@ -74,7 +74,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
   if (caller !== undefined && typeof caller !== 'function') throw invalid('caller must be a function')
   if (owner !== undefined && !isOwnerOption(owner)) throw invalid("owner must be a function or 'public'")
   if (!isOnDisconnect(onDisconnect)) throw invalid("onDisconnect must be 'abort', 'continue' or { graceMs }")
-  if (streamLog !== undefined && typeof streamLog?.open !== 'function') throw invalid('streamLog must be a StreamLog')
+  if (streamLog !== undefined && typeof (streamLog as Partial<StreamLog> | null)?.open !== 'function') throw invalid('streamLog must be a StreamLog')
   const mediator = new StreamingMediator({ logger: app.log, ...options, ...(scope !== undefined && { scope: () => scope() }) })
   // `handlerTimeout` is there, and missing in its type.
   const config = app.initialConfig as typeof app.initialConfig & { readonly handlerTimeout?: number }
@@ -116,7 +116,7 @@ const plugin: FastifyPluginAsync<StreamingMediatorOptions> = async (
     await mediator.close()
     closeSessions(drainMs)
     await replies.close(drainMs)
-    await cutUnused(drainMs)
+    cutUnused(drainMs)
     await log.close()
   })
 }

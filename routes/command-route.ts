@@ -36,7 +36,7 @@ import { routeDefaults } from './route-defaults.js'
 import type { RouteDefaults } from './route-defaults.js'
 import { SentAnswer } from './sent-answer.js'
 import { headersOf, replyWithFrames, varyOnAccept } from './stream-reply.js'
-import { expectBody } from './unused-connections.js'
+import { expectBody, expectNoBody } from './unused-connections.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -159,8 +159,8 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     handler,
     schema: routeSchema(definition, method, schema, map !== undefined),
     ...(errorHandler !== false && { errorHandler: errorHandler ?? replyWithProblem }),
-    ...(method === 'POST' && (map === undefined || schema?.body !== undefined)
-      ? { preParsing: [requireJson, ...preParsing === undefined ? [] : Array.isArray(preParsing) ? preParsing : [preParsing]] }
+    ...(method === 'POST'
+      ? { preParsing: [expectBodyOf, ...map === undefined || schema?.body !== undefined ? [requireJson] : [], ...listOf(preParsing)] }
       : preParsing !== undefined && { preParsing })
   }
 }
@@ -178,9 +178,16 @@ function routeSchema (definition: CommandDefinition, method: 'GET' | 'POST', giv
   return { ...schema, querystring: closed(definition.input) }
 }
 
+function listOf<T> (given: T | T[] | undefined): T[] {
+  return given === undefined ? [] : Array.isArray(given) ? given : [given]
+}
+
+async function expectBodyOf (request: FastifyRequest): Promise<void> {
+  expectBody(request)
+}
+
 // Fastify parses text/plain on any route, and browsers send it to other sites without asking first.
 async function requireJson (request: FastifyRequest): Promise<void> {
-  expectBody(request.raw)
   const type = request.headers['content-type']
   if (type === undefined || !/^application\/(?:[\w.+-]+\+)?json[ \t]*(?:;|$)/i.test(type)) throw new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(type ?? '(none)')
 }
@@ -220,6 +227,7 @@ class CommandRoute {
   async handle (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { mediator, [routeDefaults]: defaults } = request.server
     if (mediator === undefined) throw new PluginMissingError()
+    expectNoBody(request)
     // With `attachValidation` Fastify leaves it to the handler.
     if (request.validationError !== undefined) throw request.validationError
     if (this.#settings.refusesCrossSite) refuseCrossSite(request)

@@ -1,4 +1,3 @@
-import { constants } from 'node:http2'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply } from 'fastify'
@@ -71,10 +70,9 @@ export function isSessionSocket (socket: Socket): boolean {
  * reads none of them, and what was written for it would stay in memory as long as it likes.
  */
 export function cutResponse ({ raw: response }: FastifyReply): void {
-  const { stream } = response as { stream?: ServerHttp2Stream }
-  if (stream?.session !== undefined) cutUnlessRead(stream.session, pingMs)
-  // Otherwise its client would see a clean end.
-  stream?.close(constants.NGHTTP2_CANCEL)
+  const session = (response as { stream?: ServerHttp2Stream }).stream?.session
+  if (session !== undefined) cutUnlessRead(session, pingMs)
+  // Not by a code that says so: Node does not end some connections then whose clients have left.
   response.destroy()
 }
 

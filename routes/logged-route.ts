@@ -105,7 +105,8 @@ export class LoggedRoute {
       input,
       caller: await this.#options.caller?.(request),
       streamId: keyed ?? createStreamId(),
-      fingerprint: keyed === undefined ? '' : fingerprintOf(input)
+      // With the command, because routes of one url may run several: they differ by their constraints.
+      fingerprint: keyed === undefined ? '' : fingerprintOf([this.#options.definition.name, input])
     }
   }
 

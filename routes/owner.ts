@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidOptionsError, OwnerMissingError } from '../lib/errors.js'
 
-/** Says whose a stream is: a user's or tenant's id, or an address. `'public'` makes it anybody's who has its id. */
+/** Says whose a stream is: a user's or tenant's id; for a limit alone also an address. `'public'` makes it anybody's who has its id. */
 export type OwnerOption = 'public' | ((request: FastifyRequest) => string | undefined | Promise<string | undefined>)
 
 /** The owner, in a log, of streams that are anybody's. No other has this name. */

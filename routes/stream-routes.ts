@@ -4,6 +4,7 @@ import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ForeignEventIdError, LogGapError, OwnerMissingError, ShuttingDownError, StreamNotFoundError } from '../lib/errors.js'
 import { formatFrameId, isStreamId } from '../lib/frame-id.js'
+import { defaultStyle } from '../lib/frame-style.js'
 import type { FrameStyle } from '../lib/frame-style.js'
 import type { LogInfo, StreamLog } from '../lib/stream-log.js'
 import { chooseAnswer } from './accept.js'
@@ -43,9 +44,9 @@ export class StreamRoutes {
     if (request.method === 'HEAD') return reply.headers(headersOf(answer)).send(Readable.from([]))
     if (answer === 'application/json') return replyWithJson(request, reply, statusWithEnd(info))
     if (seen !== undefined && isEndOf(info, seen)) return replyWithNothing(reply)
+    // What the stream's own route has written into its log.
+    const style = info.meta === undefined ? defaultStyle : JSON.parse(info.meta) as FrameStyle
     const reader = await request.server[keptStreams].log.read(streamId, { owner: info.owner, after: seen })
-    // What the stream's own route has written into it.
-    const style = JSON.parse(info.meta!) as FrameStyle
     return await replyWithLog(request, reply, { streamId, command: info.command, reader, answer, style, retry: true, commitAfterMs: 0 })
   }
 

@@ -1,71 +1,89 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { constants } from 'node:http2'
+import type { ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { isSessionSocket } from './http2-sessions.js'
 
 // How often a close looks for connections on which there is nothing more to do, in milliseconds.
 const sweepMs = 100
 
-// Requests of command routes whose bodies are read before their handlers.
-const received = new WeakSet<IncomingMessage>()
+// Of each server, the requests of command routes whose bodies have to arrive before their handlers start.
+const awaitingBody = new WeakMap<object, Set<IncomingMessage>>()
 
-/** Tells of a request that has work to do only once its body is there. */
-export function expectBody (request: IncomingMessage): void {
-  received.add(request)
+/** Tells of a request that has nothing to do before its body is there. */
+export function expectBody ({ server: { server }, raw: request }: FastifyRequest): void {
+  const requests = awaitingBody.get(server)
+  // An app without the plugin has none.
+  if (requests === undefined) return
+  requests.add(request)
+  request.once('close', () => requests.delete(request))
+}
+
+/** Tells of a request whose handler has started. */
+export function expectNoBody ({ server: { server }, raw: request }: FastifyRequest): void {
+  awaitingBody.get(server)!.delete(request)
 }
 
 /**
  * Keeps the connections of a server, for `app.close()`: Node waits for those on which a request has not begun, or has not arrived whole,
  * and it stops its timers for them when it closes.
- * @returns what cuts them: from then on those on which nothing is asked, and after `drainMs` those that still send the body of a command
+ * @returns what cuts them, once they have had `drainMs`: those on which no answer is due, and those that still send the body of a command
  */
-export function trackConnections ({ server }: FastifyInstance): (drainMs: number) => Promise<void> {
-  const connections = new Map<unknown, Socket>()
-  const latest = new WeakMap<Socket, ServerResponse>()
-  let isClosing = false
+export function trackConnections ({ server }: FastifyInstance): (drainMs: number) => void {
+  const connections = new Map<unknown, { readonly socket: Socket, readonly openedAt: number }>()
+  const responses = new WeakMap<Socket, ServerResponse>()
+  const requests = new Set<IncomingMessage>()
+  awaitingBody.set(server, requests)
+  let closing: { readonly startedAt: number, readonly drainMs: number } | undefined
   let timer: NodeJS.Timeout | undefined
 
-  const isUnused = (socket: Socket): boolean => {
-    const response = latest.get(socket)
-    return !isSessionSocket(socket) && !isUpgraded(socket) && (response === undefined || (response.writableFinished && response.req.complete))
-  }
-  // Whatever it still sends, nobody waits for it.
-  const isSlow = (socket: Socket): boolean => {
-    const response = latest.get(socket)
-    return response !== undefined && !response.req.complete && (response.writableFinished || received.has(response.req))
-  }
-  const cut = (isCut: (socket: Socket) => boolean): void => {
-    for (const socket of connections.values()) if (isCut(socket)) socket.destroy()
-  }
   // Also for those on which another route has given its answer by then: Node would wait for the client, or its keep-alive.
   const sweep = (): void => {
-    cut(isUnused)
+    const { startedAt, drainMs } = closing!
+    const before = performance.now() - drainMs
+    for (const { socket, openedAt } of connections.values()) {
+      if (openedAt <= before && !responses.has(socket) && !isSessionSocket(socket) && !isUpgraded(socket)) socket.destroy()
+    }
+    if (startedAt <= before) requests.forEach(cutRequest)
     timer = connections.size > 0 ? setTimeout(sweep, sweepMs) : undefined
   }
 
   const add = (socket: Socket): void => {
-    // A connection of TLS is told of twice: before its handshake, and with the socket that its requests know.
-    const key = socket.remotePort === undefined ? socket : `${socket.remoteAddress} ${socket.remotePort}`
-    connections.set(key, socket)
+    // A connection of TLS is told of twice, before its handshake and with the socket that its requests know: as one, if it can be known for one.
+    const { remotePort } = socket
+    if (remotePort === undefined && isOfTls(server)) return
+    const key = remotePort === undefined ? socket : `${socket.remoteAddress} ${remotePort} ${socket.localAddress}`
+    connections.set(key, { socket, openedAt: performance.now() })
     socket.once('close', () => connections.delete(key))
-    if (isClosing) timer ??= setTimeout(sweep, sweepMs)
+    if (closing !== undefined) timer ??= setTimeout(sweep, sweepMs)
   }
   server.on('connection', add)
   server.on('secureConnection', add)
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (request.httpVersionMajor === 1) latest.set(request.socket, response)
+  server.on('request', ({ httpVersionMajor, socket }: IncomingMessage, response: ServerResponse) => {
+    if (httpVersionMajor > 1) return
+    responses.set(socket, response)
+    response.once('close', () => { if (responses.get(socket) === response) responses.delete(socket) })
   })
 
-  return async drainMs => {
-    isClosing = true
+  return drainMs => {
+    closing = { startedAt: performance.now(), drainMs }
     sweep()
-    if (![...connections.values()].some(isSlow)) return
-    await new Promise(resolve => setTimeout(resolve, drainMs))
-    cut(isSlow)
   }
+}
+
+// A request of HTTP/2 is one of many on its connection.
+function cutRequest (request: IncomingMessage): void {
+  const { stream } = request as { stream?: ServerHttp2Stream }
+  if (stream === undefined) request.destroy()
+  else stream.close(constants.NGHTTP2_CANCEL)
 }
 
 // What was handed to a WebSocket, or to whatever else it was upgraded to, is not HTTP any more: Node has taken its parser away.
 function isUpgraded (socket: Socket): boolean {
   return (socket as { parser?: unknown }).parser === null
+}
+
+function isOfTls (server: Server): boolean {
+  return 'setSecureContext' in server
 }

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { LogGapError } from '../../lib/errors.js'
-import { MemoryStreamLog, commandRoute } from '../../index.js'
+import { Type } from '@sinclair/typebox'
+import { MemoryStreamLog, commandRoute, defineCommand } from '../../index.js'
 import type { LogWriter, StreamLog, StreamingMediatorOptions } from '../../index.js'
 import { fingerprintOf, streamIdOf } from '../../routes/idempotency-key.js'
 import { Count, deferred } from '../support/app.js'
@@ -359,4 +360,19 @@ t.test('goes on for those that stay when the client of the first request leaves'
   await second.closed()
   t.match(second.body, 'event: complete')
   t.strictSame([runs, (await ends.until(1))[0]!.reason], [1, 'completed'])
+})
+
+t.test('takes a key for one of the commands that one url runs, whichever came first', async t => {
+  const { app } = await createKept(t, { owner: userOf })
+  const Other = defineCommand({ name: 'other', input: Count.input, result: Type.String() })
+  app.mediator.addHandler(Count, async function * () { return { total: 1 } })
+  app.mediator.addHandler(Other, () => 'other')
+  app.route(commandRoute(Count, { url: '/versioned', constraints: { version: '1.0.0' } }))
+  app.route(commandRoute(Other, { url: '/versioned', constraints: { version: '2.0.0' } }))
+  const send = async (version: string): Promise<number> => {
+    const headers = { 'x-user': 'ada', 'accept-version': version, 'idempotency-key': key, accept: 'application/json' }
+    return (await app.inject({ method: 'POST', url: '/versioned', payload: { to: 1 }, headers })).statusCode
+  }
+  t.equal(await send('1.0.0'), 200)
+  t.equal(await send('2.0.0'), 422)
 })

@@ -51,6 +51,9 @@ t.test('refuses anything else when the route or the plugin is made', async t => 
   const onDisconnect = 'keep' as OnDisconnect
   t.throws(() => commandRoute(Count, { url: '/count', onDisconnect }), { code: 'MEDIATOR_ERR_INVALID_ROUTE', message: /onDisconnect/ })
   await t.rejects(async () => await Fastify().register(streamingMediator, { onDisconnect }), { code: 'MEDIATOR_ERR_INVALID_OPTIONS', message: /onDisconnect/ })
+  for (const streamLog of [null, {}]) {
+    await t.rejects(async () => await Fastify().register(streamingMediator, { streamLog: streamLog as never }), { message: /streamLog must be a StreamLog/ })
+  }
 })
 
 for (const [where, plugin, route] of [

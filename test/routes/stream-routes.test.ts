@@ -519,3 +519,13 @@ t.test('keeps the owner apart from another of a route that has its own', async t
   t.equal((await app.inject({ url: `/mine/${streamId}`, headers: anna })).statusCode, 200)
   t.equal((await app.inject({ url: `/streams/${streamId}`, headers: anna })).statusCode, 404)
 })
+
+t.test('gives a stream that another program has kept in the plain style', async t => {
+  const { app, log } = await createKept(t)
+  const opened = await log.open(unknown, { owner: 'anna', command: 'theirs', fingerprint: '', lease: true })
+  if (opened.outcome !== 'created') throw new Error(opened.outcome)
+  void opened.writer!.append('start', '{}')
+  await opened.writer!.end('completed', '1')
+  const { body } = await app.inject({ url: `/streams/${unknown}`, headers: anna })
+  t.match(readFrames(body), [{ event: 'start' }, { event: 'complete', data: 1 }])
+})
