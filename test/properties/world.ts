@@ -232,8 +232,8 @@ export class World {
         if (step.throws && actor.signal.aborted) throw actor.signal.reason
         return
       case 'call':
-        if (step.how === 'awaited') await this.#call(step.call, actor.mediator, actor.owner)
-        else if (step.how === 'caught') await this.#call(step.call, actor.mediator, actor.owner).catch(() => {})
+        if (step.how === 'awaited') await this.#call(step.call, actor.mediator, actor.owner, actor.emitter)
+        else if (step.how === 'caught') await this.#call(step.call, actor.mediator, actor.owner, actor.emitter).catch(() => {})
         else this.#performSync(step, actor)
         return
       default:
@@ -251,7 +251,7 @@ export class World {
       const call = async (): Promise<void> => {
         // A call through the mediator itself is nobody's; nobody waits for it, because it may need the permit of who would.
         if (step.how === 'outside') await this.#call(step.call, this.#subject.mediator, undefined)
-        else await this.#call(step.call, mediator, owner)
+        else await this.#call(step.call, mediator, owner, emitter)
       }
       if (step.how === 'late') this.#later(step.turns, call)
       else call().catch(() => {})
@@ -271,7 +271,7 @@ export class World {
     })
   }
 
-  async #call (plan: CallPlan, calls: MediatorCalls, owner: Run | undefined): Promise<void> {
+  async #call (plan: CallPlan, calls: MediatorCalls, owner: Run | undefined, caller?: Emitter): Promise<void> {
     // An event handler lends its permit as long as it holds it.
     if (owner?.ended === true && owner.calls === 0) owner.released = true
     const lender = owner?.released === false ? owner : undefined
@@ -290,8 +290,8 @@ export class World {
     if (owner !== undefined) owner.calls++
     lender?.called.push(group)
     try {
-      if (plan.what === 'publish') await this.#publish(plan.event, group, calls, lender)
-      else await this.#command(plan.command, plan.reader, group, calls, lender)
+      if (plan.what === 'publish') await this.#publish(plan.event, group, calls, lender, caller)
+      else await this.#command(plan.command, plan.reader, group, calls, lender, caller)
     } finally {
       this.#open--
       if (owner !== undefined) owner.calls--
@@ -299,7 +299,7 @@ export class World {
     }
   }
 
-  async #publish (plan: EventPlan, group: Group, calls: MediatorCalls, lender: Run | undefined): Promise<void> {
+  async #publish (plan: EventPlan, group: Group, calls: MediatorCalls, lender: Run | undefined, caller: Emitter | undefined): Promise<void> {
     const emitter: Emitter = { group, depth: group.depth, emitted: [], ended: true }
     const emission = this.#ledger.emission(plan, emitter)
     this.#ledger.keep(emission)
@@ -310,7 +310,7 @@ export class World {
     group.settled = true
     const { code } = coded(outcome)
     if (code === 'MEDIATOR_ERR_SHUTTING_DOWN' || code === 'MEDIATOR_ERR_EVENT_DEPTH') {
-      if (code === 'MEDIATOR_ERR_EVENT_DEPTH' ? !this.#ledger.isTooDeep(emitter) : !this.#mayRefuse(lender)) this.#ledger.broken.push(`a publish was refused: ${code}`)
+      if (code === 'MEDIATOR_ERR_EVENT_DEPTH' ? !this.#ledger.isTooDeep(emitter) : !this.#mayRefuse(lender, caller)) this.#ledger.broken.push(`a publish was refused: ${code}`)
       this.#ledger.forget(emission)
     } else {
       this.#ledger.checkGroup(group, 'publish')
@@ -321,12 +321,14 @@ export class World {
     if ('error' in outcome) throw outcome.error
   }
 
-  // During the grace of close, event handlers may call.
-  #mayRefuse (lender: Run | undefined): boolean {
-    return this.#ledger.closing && (lender === undefined || this.#ledger.isDropping)
+  // During the grace of close, event handlers may call, and the commands that they call as long as they run.
+  #mayRefuse (lender: Run | undefined, caller: Emitter | undefined): boolean {
+    return this.#ledger.closing && (lender === undefined || this.#ledger.isDropping || (caller instanceof Main && caller.ended))
   }
 
-  async #command (plan: CommandPlan, reader: ReaderPlan, group: Group, calls: MediatorCalls, lender: Run | undefined): Promise<void> {
+  async #command (
+    plan: CommandPlan, reader: ReaderPlan, group: Group, calls: MediatorCalls, lender: Run | undefined, caller: Emitter | undefined
+  ): Promise<void> {
     const main = new Main(this, group, plan)
     group.main = main
     const controller = new AbortController()
@@ -344,14 +346,14 @@ export class World {
     if (stream === undefined) {
       if (end?.by === 'signal') this.#abortAfter(end.after, abort)
       const outcome = await outcomeOf(calls.send(definition, main, options))
-      this.#checkStream(main, outcome, lender)
+      this.#checkStream(main, outcome, lender, caller)
       if ('error' in outcome) throw outcome.error
       return
     }
     if (end !== undefined) this.#abortAfter(end.after, abort)
     if (reader.mode === 'result') {
       const outcome = await outcomeOf(stream.result)
-      this.#checkStream(main, outcome, lender, stream)
+      this.#checkStream(main, outcome, lender, caller, stream)
       if ('error' in outcome) throw outcome.error
       return
     }
@@ -361,7 +363,7 @@ export class World {
     if (reader.leaveAfter !== 0) first = iterator.next() as NonNullable<typeof first>
     first?.catch(() => {})
     const settling = outcomeOf(stream.result).then(outcome => {
-      this.#checkStream(main, outcome, lender, stream)
+      this.#checkStream(main, outcome, lender, caller, stream)
       return outcome
     })
     let failure: { readonly error: unknown } | undefined
@@ -395,7 +397,7 @@ export class World {
     else this.#later(after, async () => abort())
   }
 
-  #checkStream (main: Main, outcome: Outcome, lender: Run | undefined, stream?: MediatorStream<Work | Task>): void {
+  #checkStream (main: Main, outcome: Outcome, lender: Run | undefined, caller: Emitter | undefined, stream?: MediatorStream<Work | Task>): void {
     const { group } = main
     group.settled = true
     const { code, reason } = coded(outcome)
@@ -413,7 +415,7 @@ export class World {
       if (!main.returned || outcome.value !== main.index) this.#ledger.broken.push(`a stream gave ${String(outcome.value)} where its handler did not return that`)
       this.#ledger.checkNoFailure(group, 'a stream completed')
     } else if (!main.begun) {
-      if (code !== 'MEDIATOR_ERR_SHUTTING_DOWN' || !this.#mayRefuse(lender)) this.#ledger.broken.push(`a stream did not start: ${String(outcome.error)}`)
+      if (code !== 'MEDIATOR_ERR_SHUTTING_DOWN' || !this.#mayRefuse(lender, caller)) this.#ledger.broken.push(`a stream did not start: ${String(outcome.error)}`)
     } else if (main.thrown === undefined || outcome.error !== main.thrown.error) {
       this.#ledger.checkFailure(group, outcome.error, 'a stream')
     }
