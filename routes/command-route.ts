@@ -35,7 +35,7 @@ import { responseSchema } from './response-schema.js'
 import { routeDefaults } from './route-defaults.js'
 import type { RouteDefaults } from './route-defaults.js'
 import { SentAnswer } from './sent-answer.js'
-import { headersOf, replyWithFrames, varyOnAccept } from './stream-reply.js'
+import { headersOf, replyWithFrames, replyWithNothing, varyOnAccept } from './stream-reply.js'
 import { expectBody, expectNoBody } from './unused-connections.js'
 
 declare module 'fastify' {
@@ -242,10 +242,7 @@ class CommandRoute {
     const isKept = this.keepsStreams(defaults)
     if (key !== undefined && !isKept) throw new IdempotencyUnsupportedError()
     // A reconnect must not run a command again; a query may run, but not once its end was seen.
-    if (seen !== undefined && (seen.terminal || (!isKept && this.definition.kind === 'command'))) {
-      // A cache may keep a 204 (RFC 9110 §15.3.5), and the next request of this url carries no id.
-      return reply.code(204).header('cache-control', 'no-store').send()
-    }
+    if (seen !== undefined && (seen.terminal || (!isKept && this.definition.kind === 'command'))) return replyWithNothing(reply)
     if (isKept) {
       const kept = new LoggedRoute({
         definition: this.definition,
@@ -256,7 +253,7 @@ class CommandRoute {
         scope,
         commitAfterMs: this.#settings.commitAfterMs ?? defaults.commitAfterMs,
         graceMs: typeof onDisconnect === 'object' ? onDisconnect.graceMs : undefined,
-        inputOf: async () => await this.#input(request)
+        inputOf: async asking => await this.#input(asking)
       })
       return await kept.handle(request, reply, { answer, seen, key })
     }

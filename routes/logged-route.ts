@@ -22,7 +22,7 @@ import { prefersAsync } from './prefer.js'
 import { rememberStream, rememberStreamFailure } from './problem-reply.js'
 import { routeDefaults } from './route-defaults.js'
 import { SentAnswer } from './sent-answer.js'
-import { headersOf } from './stream-reply.js'
+import { headersOf, replyWithNothing } from './stream-reply.js'
 
 export interface LoggedRouteOptions {
   readonly definition: CommandDefinition
@@ -94,7 +94,7 @@ export class LoggedRoute {
     const { streamId } = seen
     const info = await log.stat(streamId, { owner })
     if (info?.command !== this.#options.definition.name) throw new StreamNotFoundError()
-    if (isEndOf(info, seen)) return reply.code(204).header('cache-control', 'no-store').send()
+    if (isEndOf(info, seen)) return replyWithNothing(reply)
     return await this.#reply(request, reply, answer, { streamId, reader: await log.read(streamId, { owner, after: seen }) }, true)
   }
 

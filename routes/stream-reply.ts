@@ -15,6 +15,12 @@ export function varyOnAccept (given: number | string | string[] | undefined): st
   return /(?:^|,)\s*(?:accept|\*)\s*(?:,|$)/i.test(vary) ? vary : `${vary}, Accept`
 }
 
+/** Answers a client that has seen the end: there is nothing behind it. */
+export function replyWithNothing (reply: FastifyReply): FastifyReply {
+  // A cache may keep a 204 (RFC 9110 §15.3.5), and the next request of this url may carry no id.
+  return reply.code(204).header('cache-control', 'no-store').send()
+}
+
 /** Waits until the answer is known to be a stream, and gives what a handler returns for it. */
 export async function replyWithFrames (body: ReplyStream, reply: FastifyReply, answer: AnswerType): Promise<unknown> {
   await body.commit()

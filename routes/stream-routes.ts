@@ -16,7 +16,7 @@ import { logOwnerOf, publicOwner } from './owner.js'
 import type { OwnerOption } from './owner.js'
 import { lastFrameSeen, protocolParametersOf } from './protocol-parameters.js'
 import { SentAnswer } from './sent-answer.js'
-import { headersOf, varyOnAccept } from './stream-reply.js'
+import { headersOf, replyWithNothing, varyOnAccept } from './stream-reply.js'
 
 /** The query of a list. */
 export const listQuery = Type.Object({
@@ -112,11 +112,6 @@ async function waitForEnd (log: StreamLog, { streamId, owner, last }: LogInfo, r
 function replyWithJson (request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
   void new SentAnswer(request, reply, request.server[openReplies])
   return reply.headers({ ...headersOf('application/json'), 'x-content-type-options': 'nosniff' }).send(text)
-}
-
-// A cache may keep a 204 (RFC 9110 §15.3.5).
-function replyWithNothing (reply: FastifyReply): FastifyReply {
-  return reply.code(204).header('cache-control', 'no-store').send()
 }
 
 function statusOf ({ streamId, command, state, attempt, last, startedAt, endedAt, progressCount }: LogInfo): object {
