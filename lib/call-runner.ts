@@ -127,8 +127,10 @@ export class CallRunner {
   }
 
   #stream<D extends CommandDefinition> (
-    maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, { signal, resumeAfter, owner, streamId, ...options }: StreamOptions = {}
+    maker: CallMaker, host: StreamHost, definition: D, input: InputOf<D>, options: StreamOptions = {}
   ): MediatorStream<D> {
+    // Without rest and spread: they cost more than all else that is done here.
+    const { signal, resumeAfter, owner, streamId } = options
     if (owner !== undefined && typeof owner !== 'string') throw new InvalidOptionsError('call', 'owner must be a string')
     const registration = this.handlers.get(definition.name)
     if (registration === undefined) throw new UnknownCommandError(definition.name)
@@ -136,7 +138,8 @@ export class CallRunner {
     const handler = this.behaviors.length === 0
       ? registration.handler
       : withBehaviors(this.behaviors, { kind: 'stream', definition }, registration.handler)
-    return new MediatorStream<D>({ ...this.#inherit(maker, options), definition, handler, settings, input, signal, resumeAfter, owner, streamId, host })
+    const { caller, log, scope } = this.#inherit(maker, options)
+    return new MediatorStream<D>({ definition, handler, settings, input, signal, resumeAfter, owner, streamId, caller, log, scope, host })
   }
 
   async #publish (maker: CallMaker, definition: EventDefinition, payload: unknown, options: CallOptions = {}): Promise<void> {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { MalformedEventIdError } from './errors.js'
 
 /** The id of one frame: `<streamId>.<seq>`, with `-<attempt>` from the second attempt on and `.end` on the terminal. */
@@ -12,9 +12,21 @@ export interface FrameId {
 
 const pattern = /^([A-Za-z0-9_-]{22})\.([1-9][0-9]{0,14})(?:-([1-9][0-9]{0,8}))?(\.end)?$/
 
+// Random bytes for the next ids: the system is asked for many at once, because asking costs more than the bytes.
+const idBytes = 16
+const randomPool = Buffer.alloc(256 * idBytes)
+let randomUsed = randomPool.length
+
 /** Makes the id of a stream: 16 random bytes in base64url, so that nobody can guess one. */
 export function createStreamId (): string {
-  return randomBytes(16).toString('base64url')
+  if (randomUsed === randomPool.length) {
+    randomFillSync(randomPool)
+    randomUsed = 0
+  }
+  const id = randomPool.toString('base64url', randomUsed, randomUsed + idBytes)
+  // What an id was made of stays nowhere else.
+  randomPool.fill(0, randomUsed, randomUsed += idBytes)
+  return id
 }
 
 /** Whether it may be the id of a stream. */

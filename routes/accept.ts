@@ -19,6 +19,8 @@ interface MediaRange {
  */
 export function chooseAnswer (accept: string | undefined, streams: boolean): AnswerType {
   const types = streams ? streamingFirst : jsonFirst
+  // What EventSource and most clients send.
+  if (types.includes(accept as AnswerType)) return accept as AnswerType
   // A list without an element says as little as no list.
   if (accept === undefined || accept === '*/*' || /^[ \t,]*$/.test(accept)) return types[0]!
   const ranges = accept.split(',').map(parseRange)

@@ -4,7 +4,7 @@ import type { TSchema } from '@sinclair/typebox'
 import type { FastifySchemaCompiler } from 'fastify'
 import type { ErrorObject, ValidateFunction } from 'ajv'
 import { describeErrors } from '../lib/schema-check.js'
-import { protocolParameters, readTexts } from './query-input.js'
+import { compileTextReader, protocolParameters } from './query-input.js'
 
 // Fastify's own options take "5" for an integer, [1, null] for strings and drop unknown keys. A client that sends those has a bug.
 // `1e400` is JSON, and Infinity once it is parsed: an integer unless numbers are strict, too.
@@ -22,9 +22,9 @@ export function closed<S extends TSchema> (schema: S): S {
 export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart }) => {
   const validate = compile(schema)
   if (httpPart === 'body') return validate
+  const readTexts = compileTextReader(schema, httpPart === 'querystring' ? protocolParameters : undefined)
   return (texts: unknown) => {
-    const given = httpPart === 'querystring' ? withoutProtocolParameters(texts) : texts
-    const value = readTexts(schema, given)
+    const value = readTexts(texts)
     return validate(value) ? { value } : { error: validationError(validate.errors!, String(httpPart)) }
   }
 }
@@ -65,10 +65,6 @@ function compile (schema: TSchema): ValidateFunction {
   // A compiler of its own each time: one compiler gives the first schema of an `$id` to every later one. Its declaration says
   // that it takes the schema; it takes Fastify's route definition.
   return shallow(AjvCompiler()({}, { customOptions: strict })({ schema }) as ValidateFunction)
-}
-
-function withoutProtocolParameters (query: unknown): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(query as object).filter(([name]) => !protocolParameters.has(name)))
 }
 
 function validationError (errors: readonly ErrorObject[], validationContext: string): Error {

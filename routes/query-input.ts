@@ -20,14 +20,22 @@ export function whyNotFlat (schema: TSchema): string | undefined {
 }
 
 /**
- * Reads the texts of a query string, of path parameters or of headers as their schema says: decimal numbers that JavaScript
- * holds exactly, `true` and `false`, one value where a list is wanted. What is anything else stays a text, for validation
- * to refuse.
+ * Makes a function that reads the texts of a query string, of path parameters or of headers as their schema says: decimal numbers that
+ * JavaScript holds exactly, `true` and `false`, one value where a list is wanted. What is anything else stays a text, for validation
+ * to refuse. The named parameters are left out.
  */
-export function readTexts (schema: TSchema, given: unknown): Record<string, unknown> {
-  const members = membersOf(schema) ?? new Map<string, readonly Schema[]>()
-  // fromEntries defines own members, so that a parameter called `__proto__` is one more unknown key.
-  return Object.fromEntries(Object.entries(given ?? {}).map(([name, value]) => [name, readMember(members.get(name), value)]))
+export function compileTextReader (schema: TSchema, without: ReadonlySet<string> = new Set()): (given: unknown) => Record<string, unknown> {
+  const readers = new Map([...membersOf(schema) ?? []].map(([name, schemas]) => [name, memberReader(schemas)]))
+  return function readTexts (given) {
+    const members: Array<[string, unknown]> = []
+    for (const [name, value] of Object.entries(given ?? {})) {
+      if (without.has(name)) continue
+      const read = readers.get(name)
+      members.push([name, read === undefined ? value : read(value)])
+    }
+    // It defines own members, so that a parameter called `__proto__` is one more unknown key.
+    return Object.fromEntries(members)
+  }
 }
 
 // Members of unions and intersections count as variants of one member.
@@ -60,13 +68,12 @@ function isScalarList (schema: Schema): boolean {
   return variantsOf(schema).every(variant => variant['type'] === 'array' ? isScalar(variant['items'] as Schema ?? {}) : isScalar(variant))
 }
 
-function readMember (schemas: readonly Schema[] | undefined, value: unknown): unknown {
-  if (schemas === undefined) return value
+function memberReader (schemas: readonly Schema[]): (value: unknown) => unknown {
   const variants = schemas.flatMap(variantsOf)
   const list = variants.find(variant => variant['type'] === 'array')
-  if (list === undefined) return readScalar(variants, value)
+  if (list === undefined) return value => readScalar(variants, value)
   const items = variantsOf(list['items'] as Schema ?? {})
-  return (Array.isArray(value) ? value : [value]).map(item => readScalar(items, item))
+  return value => (Array.isArray(value) ? value : [value]).map(item => readScalar(items, item))
 }
 
 function readScalar (variants: readonly Schema[], text: unknown): unknown {

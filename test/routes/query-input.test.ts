@@ -1,8 +1,9 @@
 import t from 'tap'
 import { Type } from '@sinclair/typebox'
 import type { TSchema } from '@sinclair/typebox'
-import { readTexts, whyNotFlat } from '../../routes/query-input.js'
+import { compileTextReader, whyNotFlat } from '../../routes/query-input.js'
 
+const readTexts = (schema: TSchema, given: unknown): Record<string, unknown> => compileTextReader(schema)(given)
 const member = (schema: TSchema, text: unknown): unknown => readTexts(Type.Object({ m: schema }), { m: text })['m']
 
 const table: Array<[string, TSchema, unknown, unknown]> = [
