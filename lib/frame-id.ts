@@ -36,7 +36,13 @@ export function isStreamId (text: string): boolean {
 
 /** Writes the id of a frame. */
 export function formatFrameId (streamId: string, seq: number, attempt: number, terminal: boolean): string {
-  return `${streamId}.${seq}${attempt === 1 ? '' : `-${attempt}`}${terminal ? '.end' : ''}`
+  return `${streamId}.${formatSeq(seq, attempt, terminal)}`
+}
+
+/** Writes what follows the stream's id in that of a frame. */
+export function formatSeq (seq: number, attempt: number, terminal: boolean): string {
+  if (attempt === 1 && !terminal) return String(seq)
+  return `${seq}${attempt === 1 ? '' : `-${attempt}`}${terminal ? '.end' : ''}`
 }
 
 /** Reads a frame's id that a client sent back. @throws MEDIATOR_ERR_MALFORMED_EVENT_ID */

@@ -1,4 +1,4 @@
-import { formatFrameId } from './frame-id.js'
+import { formatSeq } from './frame-id.js'
 import type { FrameStyle } from './frame-style.js'
 import type { LogEntry } from './stream-log.js'
 
@@ -11,6 +11,17 @@ export type FrameParts = Pick<LogEntry, 'seq' | 'attempt' | 'event' | 'data'>
 /** How long a client waits before it comes back to a stream that can be read again, in milliseconds. */
 const retryMs = 2_000
 
+/** What stands around the number and the data of a frame. */
+interface FrameShape {
+  head (name: string, streamId: string): string
+  readonly middle: string
+  readonly tail: string
+}
+
+const event: FrameShape = { head: (name, streamId) => `event: ${name}\nid: ${streamId}.`, middle: '\ndata: ', tail: '\n\n' }
+const unnamedEvent: FrameShape = { ...event, head: (_name, streamId) => `id: ${streamId}.` }
+const line: FrameShape = { head: (name, streamId) => `{"event":"${name}","id":"${streamId}.`, middle: '","data":', tail: '}\n' }
+
 /** Writes the frames of one stream as text, each by itself. */
 export class FrameText {
   /** What is written while nothing happens: a comment, an empty line. Neither is a frame. */
@@ -18,31 +29,37 @@ export class FrameText {
   readonly #streamId: string
   readonly #names: FrameStyle['names']
   readonly #isEnvelope: boolean
-  readonly #format: (name: string, id: string, data: string) => string
+  readonly #shape: FrameShape
   readonly #retry: boolean
+  // That of the event written last: most frames of a stream differ in their number and data alone.
+  #event: string | undefined
+  #head = ''
 
   constructor (streamId: string, format: FrameFormat, { framing, names }: FrameStyle, { retry = false } = {}) {
     this.#streamId = streamId
     this.#names = names
     // An envelope is for EventSource.onmessage; a line of NDJSON always has its type beside its data.
     this.#isEnvelope = format === 'sse' && framing === 'envelope'
-    this.#format = format === 'ndjson' ? formatLine : this.#isEnvelope ? formatUnnamedEvent : formatEvent
+    this.#shape = format === 'ndjson' ? line : this.#isEnvelope ? unnamedEvent : event
     this.#retry = retry && format === 'sse'
     this.heartbeat = format === 'ndjson' ? '\n' : ':\n\n'
   }
 
   write ({ seq, attempt, event, data }: FrameParts): string {
-    const name = this.nameOf(event)
-    const end = event === 'complete' || event === 'failed'
-    const id = formatFrameId(this.#streamId, seq, attempt, end)
-    const text = this.#format(name, id, this.#isEnvelope ? enveloped(event, name, data) : data)
-    return this.#retry && event === 'start' ? text.replace('\ndata: ', `\nretry: ${retryMs}\ndata: `) : text
+    if (event !== this.#event) {
+      this.#event = event
+      this.#head = this.#shape.head(this.nameOf(event), this.#streamId)
+    }
+    const { middle, tail } = this.#shape
+    const head = this.#head + formatSeq(seq, attempt, event === 'complete' || event === 'failed')
+    const retry = this.#retry && event === 'start' ? `\nretry: ${retryMs}` : ''
+    return head + retry + middle + (this.#isEnvelope ? enveloped(event, this.nameOf(event), data) : data) + tail
   }
 
   /** The end of one reader, which is none of the stream: it has no id. */
   writeReadersEnd (data: string): string {
     const name = this.nameOf('failed')
-    if (this.#format === formatLine) return `{"event":"${name}","data":${data}}\n`
+    if (this.#shape === line) return `{"event":"${name}","data":${data}}\n`
     return this.#isEnvelope ? `data: ${enveloped('failed', name, data)}\n\n` : `event: ${name}\ndata: ${data}\n\n`
   }
 
@@ -50,18 +67,6 @@ export class FrameText {
   nameOf (event: string): string {
     return Object.hasOwn(this.#names, event) ? this.#names[event as keyof FrameStyle['names']] : event
   }
-}
-
-function formatEvent (name: string, id: string, data: string): string {
-  return `event: ${name}\nid: ${id}\ndata: ${data}\n\n`
-}
-
-function formatUnnamedEvent (_name: string, id: string, data: string): string {
-  return `id: ${id}\ndata: ${data}\n\n`
-}
-
-function formatLine (name: string, id: string, data: string): string {
-  return `{"event":"${name}","id":"${id}","data":${data}}\n`
 }
 
 // The members of `start`, `complete` and `failed` stand beside the type, as the clients of python-cqrs expect them.

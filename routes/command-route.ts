@@ -146,8 +146,8 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     // A request typed by the route's own schema is a FastifyRequest; the route cannot know more.
     map: map as ((request: FastifyRequest) => unknown) | undefined
   })
-  const handler = async function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    return await route.handle(request, reply)
+  const handler = function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    return route.handle(request, reply)
   }
   routes.set(handler, route)
   return {
@@ -305,7 +305,7 @@ class CommandRoute {
     }
   }
 
-  async #replyWithStream (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply, answer: AnswerType): Promise<unknown> {
+  #replyWithStream (stream: MediatorStream<CommandDefinition>, request: FastifyRequest, reply: FastifyReply, answer: AnswerType): Promise<unknown> {
     const replies = request.server[openReplies]
     const { commitAfterMs: defaultCommitMs, maxFrameBytes } = request.server[routeDefaults]
     const { style, commitAfterMs = defaultCommitMs } = this.#settings
@@ -318,7 +318,7 @@ class CommandRoute {
     })
     const body = new ReplyStream({ source, request, reply, replies, commitAfterMs })
     if (this.#settings.hasTimeout) endInTime(stream, request, reply)
-    return await replyWithFrames(body, reply, answer)
+    return replyWithFrames(body, reply, answer)
   }
 }
 

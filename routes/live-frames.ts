@@ -45,7 +45,9 @@ export class LiveFrames implements FrameSource, StreamConsumer {
   }
 
   get written (): Written {
-    return { ...this.#target!.written, failure: this.#failure }
+    // Not a spread, which costs more than the rest of a stream's end.
+    const { frames, bytes, closed } = this.#target!.written
+    return { frames, bytes, closed, failure: this.#failure }
   }
 
   open (target: FrameTarget): void {

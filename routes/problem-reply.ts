@@ -10,18 +10,27 @@ const maxRetryAfterS = 5
 // These say that the server works as it should. Codes, because `instanceof` calls a proxy's trap, and what that throws would be told.
 const limits = new Set(['MEDIATOR_ERR_SHUTTING_DOWN', 'MEDIATOR_ERR_TOO_MANY_STREAMS', 'MEDIATOR_ERR_LOG_FULL', 'MEDIATOR_ERR_DEADLINE'])
 
-const streamIds = new WeakMap<FastifyRequest, string>()
+// Properties of the request: a WeakMap costs more than the rest of a route that it is one part of.
+const streamIdOf = Symbol('fastify-streaming-mediator.stream-id')
+const hasFailed = Symbol('fastify-streaming-mediator.has-failed')
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** @internal */
+    [streamIdOf]?: string
+    /** @internal */
+    [hasFailed]?: true
+  }
+}
 
 /** Remembers which stream a request's error comes from, so that the client and the log get its id. */
 export function rememberStream (request: FastifyRequest, streamId: string): void {
-  streamIds.set(request, streamId)
+  request[streamIdOf] = streamId
 }
-
-const streamFailures = new WeakSet<FastifyRequest>()
 
 /** Remembers that a request's error is the end of its stream, which the log has already. */
 export function rememberStreamFailure (request: FastifyRequest): void {
-  streamFailures.add(request)
+  request[hasFailed] = true
 }
 
 /**
@@ -29,17 +38,17 @@ export function rememberStreamFailure (request: FastifyRequest): void {
  * the client has left there is nobody to answer, but a failure of the server is logged all the same.
  */
 export function replyWithProblem (error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const streamId = streamIds.get(request)
+  const streamId = request[streamIdOf]
   let problem = problemOf(error, streamId)
   const left = hasClientClosed(request, reply)
   if (problem.status >= 500) {
     // A 5xx tells the client nothing but the id under which the log has the error.
     const instance = streamId ?? randomBytes(16).toString('base64url')
     problem = problemOf(error, instance)
-    if (streamFailures.has(request)) request.log.info({ streamId, instance, code: problem.code }, 'request failed')
+    if (request[hasFailed]) request.log.info({ streamId, instance, code: problem.code }, 'request failed')
     else logThrown(request.log, limits.has(problem.code) ? 'info' : 'error', error, { streamId, instance }, 'request failed')
   } else if (!left) {
-    if (streamFailures.has(request)) request.log.info({ streamId, code: problem.code }, 'request failed')
+    if (request[hasFailed]) request.log.info({ streamId, code: problem.code }, 'request failed')
     else logThrown(request.log, 'info', error, { streamId }, 'request failed')
   }
   if (left) {

@@ -17,10 +17,14 @@ interface RouterConfig {
   readonly useSemicolonDelimiter?: boolean
 }
 
-/** The parameters of a request's url, because validation has taken the protocol's out of `request.query`. */
+// Their names, which may be percent-encoded. Most urls hold none, and to find that out costs less than to read them.
+const mayHold = /%|lastEventId|idempotencyKey/
+const none = new URLSearchParams()
+
+/** The parameters of a request's url where the protocol's can be among them: validation has taken those out of `request.query`. */
 export function protocolParametersOf ({ url, server }: FastifyRequest): URLSearchParams {
   // Fastify takes a fragment, which no browser sends, for a query string, and what follows a semicolon where it is told to.
   const config = server.initialConfig as RouterConfig & { readonly routerOptions?: RouterConfig }
   const query = url.search(config.useSemicolonDelimiter || config.routerOptions?.useSemicolonDelimiter ? /[?#;]/ : /[?#]/)
-  return new URLSearchParams(query === -1 ? '' : url.slice(query + 1))
+  return query === -1 || !mayHold.test(url) ? none : new URLSearchParams(url.slice(query + 1))
 }

@@ -27,14 +27,16 @@ export function whyNotFlat (schema: TSchema): string | undefined {
 export function compileTextReader (schema: TSchema, without: ReadonlySet<string> = new Set()): (given: unknown) => Record<string, unknown> {
   const readers = new Map([...membersOf(schema) ?? []].map(([name, schemas]) => [name, memberReader(schemas)]))
   return function readTexts (given) {
-    const members: Array<[string, unknown]> = []
-    for (const [name, value] of Object.entries(given ?? {})) {
+    const members: Record<string, unknown> = {}
+    for (const [name, text] of Object.entries(given ?? {})) {
       if (without.has(name)) continue
       const read = readers.get(name)
-      members.push([name, read === undefined ? value : read(value)])
+      const value = read === undefined ? text : read(text)
+      // A parameter of this name is one more unknown key: an assignment would make it the prototype.
+      if (name === '__proto__') Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true })
+      else members[name] = value
     }
-    // It defines own members, so that a parameter called `__proto__` is one more unknown key.
-    return Object.fromEntries(members)
+    return members
   }
 }
 

@@ -15,7 +15,7 @@ const chunkLength = 16_384
 /** Where frames go: straight into the response or, when a hook has put a stream in between, into this Readable's own buffer. */
 interface Sink {
   /** Whether more may be written before the next drain. */
-  write (chunk: string | Buffer): boolean
+  write (chunk: string | Buffer, encoding?: BufferEncoding): boolean
   end (text: string): unknown
 }
 
@@ -87,19 +87,19 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
    * Opens the source and resolves when the answer is known to be a stream: at the first progress, at the end, or after
    * `commitAfterMs`. Rejects with what refused it before that. Resolves too when the client has left.
    */
-  async commit (): Promise<void> {
+  commit (): Promise<void> {
     this.#source.open(this)
     this.#stopListening = onClientClosed(this.#request, this.#reply, this.#onClose)
     if (hasClientClosed(this.#request, this.#reply)) {
       this.#onClose()
-      return
+      return Promise.resolve()
     }
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       this.#onCommit = { resolve, reject }
-      // A longer one waits for the first yield.
-      if (this.#commitAfterMs <= maxTimeoutMs) this.#commitTimer = setTimeout(() => this.#commit(), this.#commitAfterMs)
       this.#turnStartedAt = performance.now()
       this.#pull()
+      // Only for those that have not begun by the next turn: a timer costs more than a whole short stream of frames.
+      if (this.#onCommit !== undefined) setImmediate(() => this.#commitInTime())
     })
   }
 
@@ -163,7 +163,7 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
       return
     }
     this.#open({
-      write: chunk => this.push(chunk),
+      write: (chunk, encoding) => this.push(chunk, encoding),
       end: text => {
         this.push(text)
         this.push(null)
@@ -228,12 +228,20 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     this.#buffer = ''
     this.lastWriteAt = performance.now()
     const length = this.#count(text)
-    // Node 26 counts bytes to decide on a drain, and its socket characters to tell of one: for text of several bytes each it may never come.
-    if (!this.#sink.write(length === text.length ? text : Buffer.from(text))) {
+    // ASCII as Latin-1, which Node neither measures nor encodes once more. Anything else as bytes: Node 26 counts those to decide on a drain,
+    // and its socket characters to tell of one, so that for text of several bytes each it may never come.
+    const writable = length === text.length ? this.#sink.write(text, 'latin1') : this.#sink.write(Buffer.from(text))
+    if (!writable) {
       this.blockedAt = this.lastWriteAt
       // Of this Readable `_read` tells.
       if (this.#sink === this.#reply.raw) this.#reply.raw.once('drain', this.#drainListener = () => this.#onDrain())
     }
+  }
+
+  #commitInTime (): void {
+    // A longer one waits for the first yield.
+    if (this.#onCommit === undefined || this.#commitAfterMs > maxTimeoutMs) return
+    this.#commitTimer = setTimeout(() => this.#commit(), this.#commitAfterMs)
   }
 
   #commit (): void {

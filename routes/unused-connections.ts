@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
@@ -7,6 +7,10 @@ import { isSessionSocket } from './http2-sessions.js'
 
 // How often a close looks for connections on which there is nothing more to do, in milliseconds.
 const sweepMs = 100
+
+// The answer that a connection waits for. Its own property: a WeakMap costs each request more than all else that is done here.
+const dueAnswer = Symbol('fastify-streaming-mediator.due-answer')
+type AnsweringSocket = Socket & { [dueAnswer]?: ServerResponse | undefined }
 
 // Of each server, the requests of command routes whose bodies have to arrive before their handlers start.
 const awaitingBody = new WeakMap<object, Set<IncomingMessage>>()
@@ -32,38 +36,36 @@ export function expectNoBody ({ server: { server }, raw: request }: FastifyReque
  */
 export function trackConnections ({ server }: FastifyInstance): (drainMs: number) => void {
   const connections = new Map<unknown, { readonly socket: Socket, readonly openedAt: number }>()
-  const responses = new WeakMap<Socket, ServerResponse>()
   const requests = new Set<IncomingMessage>()
   awaitingBody.set(server, requests)
   let closing: { readonly startedAt: number, readonly drainMs: number } | undefined
   let timer: NodeJS.Timeout | undefined
+  const isTls = 'setSecureContext' in server
 
   // Also for those on which another route has given its answer by then: Node would wait for the client, or its keep-alive.
   const sweep = (): void => {
     const { startedAt, drainMs } = closing!
     const before = performance.now() - drainMs
     for (const { socket, openedAt } of connections.values()) {
-      if (openedAt <= before && !responses.has(socket) && !isSessionSocket(socket) && !isUpgraded(socket)) socket.destroy()
+      if (openedAt <= before && (socket as AnsweringSocket)[dueAnswer] === undefined && !isSessionSocket(socket) && !isUpgraded(socket)) socket.destroy()
     }
     if (startedAt <= before) requests.forEach(cutRequest)
     timer = connections.size > 0 ? setTimeout(sweep, sweepMs) : undefined
   }
 
   const add = (socket: Socket): void => {
-    // A connection of TLS is told of twice, before its handshake and with the socket that its requests know: as one, if it can be known for one.
-    const { remotePort } = socket
-    if (remotePort === undefined && isOfTls(server)) return
-    const key = remotePort === undefined ? socket : `${socket.remoteAddress} ${remotePort} ${socket.localAddress}`
+    const key = isTls ? nameOf(socket) : socket
+    if (key === undefined) return
     connections.set(key, { socket, openedAt: performance.now() })
     socket.once('close', () => connections.delete(key))
     if (closing !== undefined) timer ??= setTimeout(sweep, sweepMs)
   }
   server.on('connection', add)
   server.on('secureConnection', add)
-  server.on('request', ({ httpVersionMajor, socket }: IncomingMessage, response: ServerResponse) => {
+  server.on('request', ({ httpVersionMajor, socket }: IncomingMessage & { readonly socket: AnsweringSocket }, response: ServerResponse) => {
     if (httpVersionMajor > 1) return
-    responses.set(socket, response)
-    response.once('close', () => { if (responses.get(socket) === response) responses.delete(socket) })
+    socket[dueAnswer] = response
+    response.once('close', () => { if (socket[dueAnswer] === response) socket[dueAnswer] = undefined })
   })
 
   return drainMs => {
@@ -84,6 +86,8 @@ function isUpgraded (socket: Socket): boolean {
   return (socket as { parser?: unknown }).parser === null
 }
 
-function isOfTls (server: Server): boolean {
-  return 'setSecureContext' in server
+// A connection of TLS is told of twice, before its handshake and with the socket that its requests know: by its addresses it is known for one,
+// unless it has none any more. They take two calls of the system, which a connection without TLS does not need.
+function nameOf ({ remoteAddress, remotePort, localAddress }: Socket): string | undefined {
+  return remotePort === undefined ? undefined : `${remoteAddress} ${remotePort} ${localAddress}`
 }
