@@ -1,7 +1,25 @@
-/** How long a handler that never awaits may keep the event loop in one go, in milliseconds. */
+/** How long work that never awaits may keep the event loop in one go, in milliseconds. */
 export const maxTurnMs = 5
 
-/** Calls a function at once, or after others had their turn of the event loop where this one has taken too long already. */
+// Work of the whole process, first come, first served.
+let waiting: Array<() => void> = []
+let isScheduled = false
+
+/** Calls a function when all microtasks of this turn have run: those of `process.nextTick` alone may come before them. */
+export function afterMicrotasks (work: () => void): void {
+  queueMicrotask(() => process.nextTick(work))
+}
+
+/**
+ * Calls a function in a later turn of the event loop. All that wait share `maxTurnMs` of it: those that come too late let timers, connections and
+ * requests have their turn first, so that many handlers that never await hold these up no longer than one.
+ */
+export function inLaterTurn (work: () => void): void {
+  waiting.push(work)
+  schedule()
+}
+
+/** Calls a function at once, or in a later turn of the event loop where this one has taken too long already. */
 export function inTurns (next: () => void): () => void {
   let turnStartedAt = performance.now()
   return () => {
@@ -9,9 +27,33 @@ export function inTurns (next: () => void): () => void {
       next()
       return
     }
-    setImmediate(() => {
+    inLaterTurn(() => {
       turnStartedAt = performance.now()
       next()
     })
   }
+}
+
+function schedule (): void {
+  if (isScheduled || waiting.length === 0) return
+  isScheduled = true
+  setImmediate(runTurn)
+}
+
+function runTurn (): void {
+  const works = waiting
+  waiting = []
+  const endsAt = performance.now() + maxTurnMs
+  const runFrom = (index: number): void => {
+    if (index === works.length || performance.now() >= endsAt) {
+      waiting = [...works.slice(index), ...waiting]
+      isScheduled = false
+      schedule()
+      return
+    }
+    // What a work has started goes on in microtasks. Asked first, because a work that throws must not keep the others.
+    afterMicrotasks(() => runFrom(index + 1))
+    works[index]!()
+  }
+  runFrom(0)
 }

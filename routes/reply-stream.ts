@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EndReason } from '../lib/errors.js'
 import { maxTimeoutMs } from '../lib/max-timeout.js'
-import { maxTurnMs } from '../lib/turns.js'
+import { afterMicrotasks, inLaterTurn, maxTurnMs } from '../lib/turns.js'
 import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
 import type { FrameSource, FrameTarget } from './frame-source.js'
 import { cutResponse } from './http2-sessions.js'
@@ -186,35 +186,45 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
   // Decides what follows a frame: the next pull, a write first, or a turn of the event loop for others.
   #advance (length: number): void {
     if (this.#sink === undefined) return
+    // The first frame after a flush that was scheduled: it came in a turn of its own.
+    if (!this.#flushScheduled) this.#beginTurn()
     this.#turnLength += length
     if (this.#turnLength >= chunkLength || performance.now() - this.#turnStartedAt >= maxTurnMs) {
       this.#flush()
-      this.#resting = true
-      setImmediate(() => this.#onTurn())
+      this.#rest()
       return
     }
-    this.#scheduleFlush()
     if (this.blockedAt === undefined) this.#pull()
+  }
+
+  #beginTurn (): void {
+    this.#turnStartedAt = performance.now()
+    this.#turnLength = 0
+    this.#scheduleFlush()
+  }
+
+  #rest (): void {
+    if (this.#resting) return
+    this.#resting = true
+    inLaterTurn(() => this.#onTurn())
   }
 
   #onTurn (): void {
     this.#resting = false
-    this.#turnStartedAt = performance.now()
-    this.#turnLength = 0
+    this.#beginTurn()
     if (this.blockedAt === undefined) this.#pull()
   }
 
   #onDrain (): void {
     this.blockedAt = undefined
     this.#flush()
-    if (this.blockedAt === undefined) this.#pull()
+    if (this.blockedAt === undefined) this.#rest()
   }
 
   #scheduleFlush (): void {
     if (this.#flushScheduled) return
     this.#flushScheduled = true
-    // From a microtask, so that the flush comes after all microtasks of this turn: nextTick alone may run before them.
-    queueMicrotask(() => process.nextTick(() => this.#onFlush()))
+    afterMicrotasks(() => this.#onFlush())
   }
 
   #onFlush (): void {
@@ -267,7 +277,6 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
       this.#end()
       return
     }
-    this.#scheduleFlush()
     this.#onTurn()
     // Who reads from the newest frame on gets the head of the answer now, and not with the next frame.
     if (this.#buffer === '' && this.#bytes === 0 && this.#terminal === undefined) this.#buffer = this.#source.heartbeat
