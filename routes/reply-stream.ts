@@ -132,14 +132,7 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
   writeHeartbeat (): void {
     // Never behind a reader that does not read, and never between the parts of what waits to be written.
     if (this.blockedAt !== undefined || this.#terminal !== undefined) return
-    const { heartbeat } = this.#source
-    // What was written before it is on the socket, the response's head too.
-    if (this.#buffer === '' && this.#sink === this.#reply.raw && writeOneChunk(this.#reply.raw, heartbeat)) {
-      this.lastWriteAt = performance.now()
-      this.#bytes += heartbeat.length
-      return
-    }
-    this.#buffer += heartbeat
+    this.#buffer += this.#source.heartbeat
     this.#flush()
   }
 
@@ -237,15 +230,21 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     const text = this.#buffer
     this.#buffer = ''
     this.lastWriteAt = performance.now()
-    const length = this.#count(text)
-    // ASCII as Latin-1, which Node neither measures nor encodes once more. Anything else as bytes: Node 26 counts those to decide on a drain,
-    // and its socket characters to tell of one, so that for text of several bytes each it may never come.
-    const writable = length === text.length ? this.#sink.write(text, 'latin1') : this.#sink.write(Buffer.from(text))
-    if (!writable) {
+    if (!this.#send(this.#sink, text)) {
       this.blockedAt = this.lastWriteAt
       // Of this Readable `_read` tells.
       if (this.#sink === this.#reply.raw) this.#reply.raw.once('drain', this.#drainListener = () => this.#onDrain())
     }
+  }
+
+  #send (sink: Sink, text: string): boolean {
+    // What was written before is on the socket, the response's head too.
+    const hasBegun = this.#bytes > 0
+    // Node 26 counts bytes to decide on a drain, and its socket characters to tell of one: for text of several bytes each it may never come.
+    if (this.#count(text) > text.length) return sink.write(Buffer.from(text))
+    if (hasBegun && sink === this.#reply.raw && writeOneChunk(this.#reply.raw, text)) return true
+    // ASCII as Latin-1, which Node neither measures nor encodes once more.
+    return sink.write(text, 'latin1')
   }
 
   #commitInTime (): void {
