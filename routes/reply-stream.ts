@@ -10,7 +10,10 @@ import { writeOneChunk } from './one-chunk.js'
 import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
-const chunkLength = 16_384
+const chunkLength = 32_768
+
+// The clock is asked after each of so many frames of a turn, and then after as many at a time: it takes a tenth of the time of a short frame.
+const clockFrames = 8
 
 /** Where frames go: straight into the response or, when a hook has put a stream in between, into this Readable's own buffer. */
 interface Sink {
@@ -51,6 +54,7 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
   #flushScheduled = false
   #turnStartedAt = 0
   #turnLength = 0
+  #turnFrames = 0
   #terminal: string | undefined
   #isClosed = false
   #frames = 0
@@ -182,7 +186,7 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     // The first frame after a flush that was scheduled: it came in a turn of its own.
     if (!this.#flushScheduled) this.#beginTurn()
     this.#turnLength += length
-    if (this.#turnLength >= chunkLength || performance.now() - this.#turnStartedAt >= maxTurnMs) {
+    if (this.#turnLength >= chunkLength || this.#isTurnOver()) {
       this.#flush()
       this.#rest()
       return
@@ -190,9 +194,16 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     if (this.blockedAt === undefined) this.#pull()
   }
 
+  #isTurnOver (): boolean {
+    const frames = ++this.#turnFrames
+    if (frames > clockFrames && frames % clockFrames > 0) return false
+    return performance.now() - this.#turnStartedAt >= maxTurnMs
+  }
+
   #beginTurn (): void {
     this.#turnStartedAt = performance.now()
     this.#turnLength = 0
+    this.#turnFrames = 0
     this.#scheduleFlush()
   }
 
