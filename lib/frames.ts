@@ -1,7 +1,8 @@
 import type { CommandDefinition } from './definition.js'
 import { InvalidOptionsError } from './errors.js'
-import { FrameEncoder } from './frame-encoder.js'
-import { frameStyle } from './frame-style.js'
+import { FrameDataWriter } from './frame-data.js'
+import type { FrameData } from './frame-data.js'
+import { formatFrameId } from './frame-id.js'
 import { logThrown } from './logger.js'
 import type { MediatorStream } from './mediator-stream.js'
 import { problemOf, toldError } from './problem.js'
@@ -62,25 +63,27 @@ async function * framesOf<D extends CommandDefinition> (stream: MediatorStream<D
     get closed () { return this.isEncoded || stream.endReason !== 'completed' }
   }
   const iterator = new StreamIterator(stream, written)
-  const encoder = new FrameEncoder(stream.definition, stream.streamId, 'ndjson', frameStyle(stream.definition))
-  const frameOf = (line: string): StreamFrame => {
-    const frame = JSON.parse(line) as StreamFrame
-    return data === 'value' ? frame : { ...frame, data: JSON.stringify(frame.data) }
-  }
+  const writer = new FrameDataWriter(stream.definition)
+  const { streamId } = stream
+  let seq = 0
+  const frameOf = ({ event, data: text }: FrameData, terminal = false): StreamFrame => ({
+    event, id: formatFrameId(streamId, ++seq, 1, terminal), data: data === 'value' ? JSON.parse(text) as unknown : text
+  })
   let last
   try {
-    yield frameOf(encoder.start())
+    yield frameOf(writer.start({ streamId, command: stream.definition.name, attempt: 1, resumable: false }))
     for await (const progress of { [Symbol.asyncIterator]: () => iterator }) {
-      let line
+      let frame
       try {
-        line = encoder.progress(progress)
+        frame = writer.progress(progress)
       } catch (error) {
         stream.end('failed', error)
         throw error
       }
-      yield frameOf(line)
+      // Only what is undefined has none, and that does not come.
+      yield frameOf(frame!)
     }
-    last = encoder.complete(await stream.result)
+    last = writer.complete(await stream.result)
   } catch (error) {
     // Not before its events have settled, as for a route.
     await stream.result.catch(() => {})
@@ -88,9 +91,9 @@ async function * framesOf<D extends CommandDefinition> (stream: MediatorStream<D
     const told = toldError(stream, error)
     const problem = problemOf(told, stream.streamId)
     logThrown(stream.log, problem.status >= 500 && told === error ? 'error' : 'info', told, {}, 'stream ended')
-    last = encoder.failed(problem)
+    last = writer.failed(problem)
   }
   written.isEncoded = true
   stream.replyClosed()
-  yield frameOf(last)
+  yield frameOf(last, true)
 }
