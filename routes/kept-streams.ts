@@ -1,4 +1,5 @@
 import type { StreamLog } from '../lib/stream-log.js'
+import { SharedTexts } from './shared-text.js'
 
 /** Where the plugin keeps the streams that outlive their sockets. */
 export const keptStreams = Symbol('fastify-streaming-mediator.kept-streams')
@@ -13,6 +14,7 @@ declare module 'fastify' {
 /** The streams that are kept, and where they are read. */
 export class KeptStreams {
   readonly log: StreamLog
+  readonly texts = new SharedTexts()
   /** The prefix of the streams routes, as it stands in urls; undefined without them. */
   prefix: string | undefined
   readonly #publicPrefix: string

@@ -1,15 +1,15 @@
 import type { EndReason } from '../lib/errors.js'
 import { ShuttingDownError } from '../lib/errors.js'
-import type { FrameText } from '../lib/frame-text.js'
 import { problemOf } from '../lib/problem.js'
 import type { LogEntry, LogReader } from '../lib/stream-log.js'
 import type { FrameSource, FrameTarget } from './frame-source.js'
+import type { SharedText } from './shared-text.js'
 
 export interface LogFramesOptions {
   readonly streamId: string
   readonly command: string
   readonly reader: LogReader
-  readonly text: FrameText
+  readonly text: SharedText
   /** The error that a stream which failed before its first progress is answered with; without it, it is a stream like any other. */
   readonly refusalOf?: ((failed: LogEntry) => unknown) | undefined
 }
@@ -19,7 +19,7 @@ export class LogFrames implements FrameSource {
   readonly streamId: string
   readonly command: string
   readonly #reader: LogReader
-  readonly #text: FrameText
+  readonly #text: SharedText
   readonly #refusalOf: LogFramesOptions['refusalOf']
   readonly #onReady = (): void => { if (!this.#target!.written.closed) this.pull() }
   #target: FrameTarget | undefined
@@ -60,12 +60,12 @@ export class LogFrames implements FrameSource {
 
   close (_reason: EndReason | undefined): void {
     this.#reader.close()
+    this.#text.close()
   }
 
   #write (entries: readonly LogEntry[]): void {
     const target = this.#target!
-    let text = ''
-    for (const entry of entries) text += this.#text.write(entry)
+    const text = this.#text.write(entries)
     const last = entries[entries.length - 1]!
     if (last.event === 'failed' && !target.isCommitted && last.seq === 2 && this.#refusalOf !== undefined) {
       target.refuse(this.#refusalOf(last))

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FrameStyle } from '../lib/frame-style.js'
-import { FrameText } from '../lib/frame-text.js'
 import type { LogEntry, LogInfo, LogPosition, LogReader } from '../lib/stream-log.js'
 import type { AnswerType } from './accept.js'
 import { hasClientClosed, onClientClosed } from './client-closed.js'
+import { keptStreams } from './kept-streams.js'
 import { LogFrames } from './log-frames.js'
 import type { LogFramesOptions } from './log-frames.js'
 import { openReplies } from './open-replies.js'
@@ -22,7 +22,8 @@ export interface LogReplyOptions extends Pick<LogFramesOptions, 'streamId' | 'co
 export async function replyWithLog (
   request: FastifyRequest, reply: FastifyReply, { answer, style, retry, commitAfterMs, ...options }: LogReplyOptions
 ): Promise<unknown> {
-  const text = new FrameText(options.streamId, answer === 'text/event-stream' ? 'sse' : 'ndjson', style, { retry })
+  const { streamId } = options
+  const text = request.server[keptStreams].texts.open({ streamId, format: answer === 'text/event-stream' ? 'sse' : 'ndjson', style, retry })
   const body = new ReplyStream({
     source: new LogFrames({ ...options, text }), request, reply, replies: request.server[openReplies], commitAfterMs
   })
