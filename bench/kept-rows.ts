@@ -3,6 +3,7 @@ import { showProgress } from './progress.js'
 import type { Effort, Row } from './row.js'
 import { measure, startServer } from './served.js'
 import { median, round } from './statistics.js'
+import { targetRow } from './target-row.js'
 
 const streams = 10
 const readers = 5
@@ -16,11 +17,11 @@ export async function keptRows ({ scale, rounds }: Effort): Promise<Row[]> {
   const oneReader: number[] = []
   const furtherReader: number[] = []
   for (let current = 0; current <= rounds; current++) {
-    const task = { connections: streams, count, streams: 1 }
-    const unlogged = (await measure(client, plain, task)).cpuSecondsPerMillion
-    const one = (await measure(client, kept, { ...task, readers: 1 })).cpuSecondsPerMillion
+    const task = { connections: streams, count, held: true }
+    const unlogged = (await measure(client, plain, task)).cpuPerEvent
+    const one = (await measure(client, kept, { ...task, readers: 1 })).cpuPerEvent
     // For each event that arrives; all of them arrive at each reader.
-    const many = (await measure(client, kept, { ...task, connections: streams * readers, readers })).cpuSecondsPerMillion
+    const many = (await measure(client, kept, { ...task, connections: streams * readers, readers })).cpuPerEvent
     // Round 0 warms up.
     if (current > 0) {
       plainCosts.push(unlogged)
@@ -32,13 +33,9 @@ export async function keptRows ({ scale, rounds }: Effort): Promise<Row[]> {
   client.disconnect()
   for (const { child } of [plain, kept]) child.disconnect()
   const scenario = `${streams} x ${count / 1_000}k events`
-  const row = (subject: string, ratios: readonly number[], target: number): Row => {
-    const ratio = round(median(ratios))
-    return { scenario, subject, 'CPU ratio': ratio, least: round(Math.min(...ratios)), most: round(Math.max(...ratios)), target, reached: ratio <= target }
-  }
   return [
-    { scenario, subject: 'not kept', 'CPU s per million': round(median(plainCosts)), 'CPU ratio': 1 },
-    row('kept, one reader', oneReader, 1.3),
-    row('kept, each further reader', furtherReader, 0.5)
+    { scenario, subject: 'not kept', 'CPU µs an event': round(median(plainCosts)) },
+    targetRow(scenario, 'kept, one reader', oneReader, { atMost: 1.3 }),
+    targetRow(scenario, 'kept, each further reader', furtherReader, { atMost: 0.5 })
   ]
 }

@@ -1,13 +1,18 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { blockRows } from './block-rows.js'
+import { directRows } from './direct-rows.js'
 import { eventMemoryRows } from './event-memory-rows.js'
 import { eventOverlapRows } from './event-overlap-rows.js'
 import { eventRateRows } from './event-rate-rows.js'
+import { firstEventRows } from './first-event-rows.js'
 import { idleRows } from './idle-rows.js'
 import { keptRows } from './kept-rows.js'
+import { pacedRows } from './paced-rows.js'
 import type { Row } from './row.js'
 import { serverRows } from './server-rows.js'
+import { shortRows } from './short-rows.js'
 import { stallRows } from './stall-rows.js'
 
 // What is measured runs in processes of its own. Each round measures each subject once, in turn, so that a ratio compares
@@ -24,9 +29,14 @@ const effort = values.quick ? { scale: 10, rounds: 3 } : { scale: 1, rounds: 5 }
 
 const parts = {
   servers: serverRows,
+  'first-event': firstEventRows,
+  short: shortRows,
+  paced: pacedRows,
+  block: blockRows,
   kept: keptRows,
   idle: idleRows,
   stall: stallRows,
+  direct: directRows,
   'event-rate': eventRateRows,
   'event-overlap': eventOverlapRows,
   'event-memory': eventMemoryRows

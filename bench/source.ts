@@ -1,24 +1,44 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import { released } from './release.js'
 
-/** What every server streams: events of about 100 bytes of JSON, from one generator. */
+/** What every server streams: events of about 100 bytes of JSON, unless asked for others, from one generator. */
 export interface BenchEvent {
   readonly n: number
   readonly status: string
   readonly text: string
 }
 
-const text = 'x'.repeat(58)
+/** What a request asks for. */
+export interface Work {
+  readonly count: number
+  /** The JSON of an event has some 42 bytes more. @default 58 */
+  readonly textBytes?: number
+  /** The pause before each event, in milliseconds. @default 0 */
+  readonly everyMs?: number
+  /** Whether the first event waits until the bench lets all streams go at once. @default false */
+  readonly held?: boolean
+}
 
 /**
  * Yields as fast as it is read, after one turn of the event loop: work that is done at once would be answered as one finished
  * text, with a Content-Length, which no work that takes time is.
  */
-export async function * events (count: number): AsyncGenerator<BenchEvent, void, void> {
-  await setImmediate()
-  for (let n = 0; n < count; n++) yield { n, status: 'completed', text }
+export async function * events ({ count, textBytes = 58, everyMs = 0, held = false }: Work): AsyncGenerator<BenchEvent, void, void> {
+  await (held ? released() : setImmediate())
+  const text = 'x'.repeat(textBytes)
+  for (let n = 0; n < count; n++) {
+    if (everyMs > 0) await setTimeout(everyMs)
+    yield { n, status: 'completed', text }
+  }
 }
 
-/** Reads the number of events from a request's url: `/?count=10000`. */
-export function countOf (url: string): number {
-  return Number(new URL(url, 'http://localhost').searchParams.get('count'))
+/** Reads what a request asks for from its url: `/?count=10000&held=true`. */
+export function workOf (url: string): Work {
+  const asked = new URL(url, 'http://localhost').searchParams
+  return {
+    count: Number(asked.get('count')),
+    textBytes: Number(asked.get('textBytes') ?? 58),
+    everyMs: Number(asked.get('everyMs') ?? 0),
+    held: asked.get('held') === 'true'
+  }
 }

@@ -1,19 +1,13 @@
-import type { AddressInfo } from 'node:net'
-import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
-import streamingMediator, { commandRoute, defineQuery } from '../../index.js'
+import streamingMediator, { commandRoute } from '../../index.js'
+import { Events } from '../events-query.js'
 import { serve } from '../serve.js'
 import { events } from '../source.js'
 
-const Events = defineQuery({
-  name: 'events',
-  input: Type.Object({ count: Type.Integer() }),
-  progress: Type.Object({ n: Type.Integer(), status: Type.String(), text: Type.String() })
-})
-
 const app = Fastify()
-await app.register(streamingMediator)
-app.mediator.addHandler(Events, ({ count }) => events(count))
+// An event of a mebibyte of text is a little longer than the default lets through.
+await app.register(streamingMediator, { maxFrameBytes: 2 * 1_024 * 1_024 })
+app.mediator.addHandler(Events, input => events(input))
 app.route(commandRoute(Events, { url: '/', method: 'GET' }))
 await app.listen({ port: 0, host: '127.0.0.1' })
-serve((app.server.address() as AddressInfo).port)
+await serve(app.server)
