@@ -16,7 +16,7 @@ const subjects = [
 
 /** Measures for how long one endless stream, whose generator never waits, keeps the event loop from everything else. */
 export async function blockRows ({ scale, rounds }: Effort): Promise<Row[]> {
-  const ms = scale === 1 ? 3_000 : 1_000
+  const ms = scale === 1 ? 3_000 : 500
   const client = start('client.js')
   const started = await Promise.all(subjects.map(async ({ name, server }) => ({ ...await startServer(server), name, blocks: [] as Block[] })))
   for (let current = 0; current <= rounds; current++) {

@@ -8,7 +8,7 @@ const everyMs = 10
 
 /** Measures streams whose events come one at a time, so that nothing can share a write. */
 export async function pacedRows ({ scale, rounds }: Effort): Promise<Row[]> {
-  const count = scale === 1 ? 300 : 100
+  const count = scale === 1 ? 300 : 50
   const scenario = `${connections} x one event each ${everyMs} ms`
   return await withServers(subjects, async compare => {
     const results = await compare(scenario, { connections, count, everyMs, held: true }, rounds)

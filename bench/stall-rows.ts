@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ask, start } from './child.js'
 import { showProgress } from './progress.js'
@@ -5,13 +6,13 @@ import type { Effort, Row } from './row.js'
 import { median, round } from './statistics.js'
 
 const connections = 20
-// Longer than it takes to fill the buffers of all that do not read. What follows lasts until they are cut.
-const settleMs = 2_000
-const readMs = 5_000
+const settleMs = 200
 
 /** Measures what clients cost that never read an endless stream, and how long the streams of others take beside them. */
-export async function stallRows ({ rounds }: Effort): Promise<Row[]> {
+export async function stallRows ({ scale, rounds: asked }: Effort): Promise<Row[]> {
   const count = 500
+  // A round takes as long as it takes to cut them, whatever their number.
+  const [rounds, readMs] = scale === 1 ? [asked, 5_000] : [1, 2_000]
   const server = start('connections/stall-server.js')
   const [staller, reader] = [start('connections/stall-client.js'), start('connections/stall-client.js')]
   const port = await ask<number>(server, 'port')
@@ -25,7 +26,7 @@ export async function stallRows ({ rounds }: Effort): Promise<Row[]> {
     const alone = await read()
     const before = await ask<number>(server, 'rss')
     await ask(staller, { ask: 'stall', port, count })
-    await sleep(settleMs)
+    await settled(server)
     const beside = await read()
     kib.push((await ask<number>(server, 'rss') - before) / 1_024 / count)
     p99.push({ alone, beside })
@@ -45,4 +46,15 @@ export async function stallRows ({ rounds }: Effort): Promise<Row[]> {
     cut: stalled,
     reached: Math.max(...kib) <= 256 && ratio <= 1.5 && stalled === count * rounds
   }]
+}
+
+/** Waits until the buffers of all that do not read are full: what follows is their price while they wait to be cut. */
+async function settled (server: ChildProcess): Promise<void> {
+  let before = 0
+  for (let used = Infinity; used > settleMs * 1_000 / 10;) {
+    await sleep(settleMs)
+    const cpu = await ask<number>(server, 'cpu')
+    used = cpu - before
+    before = cpu
+  }
 }

@@ -31,15 +31,17 @@ answer(async (question: IdleQuestion) => {
   return user + system
 })
 
+/** A stream that waits for something which does not come. */
+async function * watch (end: Promise<unknown>): AsyncGenerator<{ n: number }, void, void> {
+  yield { n: 0 }
+  await end
+}
+
 async function startMediator (): Promise<IdleServer> {
   const closeGraceMs = 1_000
   const app = Fastify()
-  await app.register(streamingMediator, { closeGraceMs })
-  // A stream that waits for something which does not come.
-  app.mediator.addHandler(Watch, async function * (_input, { signal }) {
-    yield { n: 0 }
-    await once(signal, 'abort')
-  })
+  await app.register(streamingMediator, { closeGraceMs, heartbeatMs: Number(process.argv[3]) })
+  app.mediator.addHandler(Watch, (_input, { signal }) => watch(once(signal, 'abort')))
   app.route(commandRoute(Watch, { url: '/', method: 'GET' }))
   await app.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
   return {
@@ -53,13 +55,21 @@ async function startMediator (): Promise<IdleServer> {
   }
 }
 
-// What a stream costs that nobody looks after.
+// What a careful person writes without any library: a generator that waits, and is finished when its client leaves.
 async function startPlain (): Promise<IdleServer> {
   let open = 0
-  const plain = createServer((_request, response) => {
+  const plain = createServer(async (_request, response) => {
     open++
-    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('event: progress\nid: 1\ndata: {"n":0}\n\n')
-    response.once('close', () => { open-- })
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const left = new Promise<void>(resolve => {
+      response.once('close', () => {
+        open--
+        resolve()
+      })
+    })
+    let id = 0
+    for await (const value of watch(left)) response.write(`event: progress\nid: ${++id}\ndata: ${JSON.stringify(value)}\n\n`)
+    response.end()
   })
   plain.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
   await once(plain, 'listening')

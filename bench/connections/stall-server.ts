@@ -6,7 +6,7 @@ import streamingMediator, { commandRoute, defineQuery } from '../../index.js'
 import { answer } from '../answer.js'
 
 /** What the bench asks of a server some of whose clients do not read. */
-export type StallQuestion = 'port' | 'rss' | 'stalled'
+export type StallQuestion = 'port' | 'rss' | 'cpu' | 'stalled'
 
 /** How long a client may leave what was written unread. */
 const stallTimeoutMs = 6_000
@@ -36,6 +36,10 @@ await app.listen({ port: 0, host: '127.0.0.1' })
 answer(async (question: StallQuestion) => {
   if (question === 'port') return (app.server.address() as AddressInfo).port
   if (question === 'rss') return process.memoryUsage.rss()
+  if (question === 'cpu') {
+    const { user, system } = process.cpuUsage()
+    return user + system
+  }
   while (app.mediator.stats().streams > 0) await sleep(50)
   return stalled
 })
