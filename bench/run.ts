@@ -1,16 +1,20 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { blockRows } from './block-rows.js'
 import { directRows } from './direct-rows.js'
+import { disconnectRows } from './disconnect-rows.js'
 import { eventMemoryRows } from './event-memory-rows.js'
 import { eventOverlapRows } from './event-overlap-rows.js'
 import { eventRateRows } from './event-rate-rows.js'
+import { fanOutRows } from './fan-out-rows.js'
 import { firstEventRows } from './first-event-rows.js'
+import { growthRows } from './growth-rows.js'
 import { idleRows } from './idle-rows.js'
 import { keptRows } from './kept-rows.js'
+import { manyRows } from './many-rows.js'
 import { pacedRows } from './paced-rows.js'
-import type { Row } from './row.js'
+import { partOf, writeReport } from './report.js'
+import { tablesOf } from './row.js'
+import type { Effort, Row } from './row.js'
 import { serverRows } from './server-rows.js'
 import { shortRows } from './short-rows.js'
 import { stallRows } from './stall-rows.js'
@@ -18,43 +22,44 @@ import { stallRows } from './stall-rows.js'
 // What is measured runs in processes of its own. Each round measures each subject once, in turn, so that a ratio compares
 // figures of the same minute; the tables show the medians of the rounds.
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    out: { type: 'string', default: 'bench/results' }
-  }
-})
-const effort = values.quick ? { scale: 10, rounds: 3 } : { scale: 1, rounds: 5 }
-
-const parts = {
+const parts: Readonly<Record<string, (effort: Effort) => Promise<Row[]>>> = {
   servers: serverRows,
   'first-event': firstEventRows,
   short: shortRows,
   paced: pacedRows,
   block: blockRows,
-  kept: keptRows,
-  idle: idleRows,
+  disconnect: disconnectRows,
   stall: stallRows,
+  idle: idleRows,
+  many: manyRows,
+  kept: keptRows,
+  'fan-out': fanOutRows,
   direct: directRows,
   'event-rate': eventRateRows,
   'event-overlap': eventOverlapRows,
-  'event-memory': eventMemoryRows
-}
-if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
-  throw new Error(`--only takes one of ${Object.keys(parts).join(', ')}, not "${values.only}"`)
+  'event-memory': eventMemoryRows,
+  growth: growthRows
 }
 
-const rows: Row[] = []
-for (const [name, measure] of Object.entries(parts)) {
-  if (values.only !== undefined && values.only !== name) continue
-  const measured = await measure(effort)
-  rows.push(...measured)
-  // A table each, because their columns differ.
-  console.table(Object.fromEntries(measured.map(({ scenario, subject, ...figures }) => [`${scenario}, ${subject}`, figures])))
-}
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: Object.keys(parts) },
+    out: { type: 'string' }
+  }
+})
+const effort: Effort = values.quick ? { scale: 10, rounds: 3 } : { scale: 1, rounds: 5 }
+// What is committed is never overwritten by a quick run.
+const out = values.out ?? (values.quick ? 'bench/results/quick' : 'bench/results')
 
-await mkdir(values.out, { recursive: true })
-await writeFile(`${values.out}/latest.json`, JSON.stringify({
-  measuredAt: new Date().toISOString(), node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, rounds: effort.rounds, rows
-}, null, 2) + '\n')
+for (const name of values.only) {
+  const measure = parts[name]
+  if (measure === undefined) throw new Error(`--only takes one of ${Object.keys(parts).join(', ')}, not "${name}"`)
+  const rows = await measure(effort)
+  // Part by part: what has been measured is there, whatever comes after it.
+  await writeReport(out, { [name]: partOf(rows, effort) })
+  console.log(name)
+  for (const table of tablesOf(rows)) {
+    console.table(Object.fromEntries(table.map(({ scenario, subject, ...figures }) => [`${scenario}, ${subject}`, figures])))
+  }
+}
