@@ -9,7 +9,7 @@ interface Cost {
   readonly firstMs: readonly number[]
 }
 
-const warmUps = 6
+const warmUps = 5
 
 /**
  * Measures CPU time and the time to the first event. Each pair is two new processes, because what V8 compiles differs from process to

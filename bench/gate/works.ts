@@ -6,7 +6,7 @@ export interface Work {
 }
 
 export const works: readonly Work[] = [
-  { name: 'event', streams: 1, count: 20_000 },
+  { name: 'event', streams: 16, count: 2_500 },
   { name: 'short stream', streams: 80, count: 10 },
   { name: 'first event', streams: 80, count: 1 }
 ]
