@@ -1,48 +1,20 @@
-import closeWithGrace from 'close-with-grace'
-import { buildApp } from './app.js'
+import cluster from 'node:cluster'
+import { runWorkers } from './cluster.js'
+import { exit } from './exit.js'
+import { serve } from './serve.js'
+import { readSettings } from './settings.js'
+import type { Settings } from './settings.js'
 
-const signals = ['SIGINT', 'SIGTERM'] as const
+const settings = settingsOrExit()
 
-// One order for each of five customers.
-const orders = Object.entries({ ada: 'lamp', grace: 'clock', linus: 'kettle', margaret: 'rug', tim: 'chair' })
-  .map(([name, product], index) => ({ orderId: `A-${index + 1}`, email: `${name}@example.com`, items: [{ product }] }))
+// One process is enough to begin with, and all streams are in its memory. docs/guides/deployment.md says what changes with more.
+if (cluster.isPrimary && settings.workers > 1) runWorkers(settings.workers)
+else await serve(settings)
 
-const { HOST: host = '127.0.0.1', PORT: port = '3000', FILES: filesDir } = process.env
-
-if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) exit(`PORT is "${port}": it must be a number from 0 to 65535`)
-
-const app = await buildApp({ logger: true, ...(filesDir !== undefined && { filesDir }) })
-const files = await app.folder.list().catch((error: Error) => exit(`FILES is "${filesDir}": it must be a folder that can be read (${error.message})`))
-const fileIds = files.map(({ fileId }) => fileId)
-
-try {
-  const url = await app.listen({ host, port: Number(port) })
-  console.log(`\nOpen ${url}/ or watch a command in a terminal. Files:\n\n${curlLine(`${url}/commands/process-files`, { fileIds })}`)
-  console.log(`\nOrders, whose side effects are at ${url}/orders/journal:\n\n${curlLine(`${url}/commands/process-orders`, { orders })}`)
-  console.log(`\nThe files as a job, which goes on without you. Leave it, and read on with its stream's id and the id that you saw last:
-\n${curlLine(`${url}/jobs/process-files`, { fileIds })}\ncurl -N -H 'Last-Event-ID: <id>' ${url}/streams/<stream id>\n`)
-} catch (error) {
-  exit((error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-    ? `Port ${port} of ${host} is in use: stop what listens there, or choose another one with PORT`
-    : `Cannot listen at port ${port} of ${host}: ${(error as Error).message}`)
-}
-
-// Longer than streams have to end: `closeGraceMs`, and a second each for what ignores its signal, for the last frames
-// to arrive, and for clients that still send.
-const { close } = closeWithGrace({ delay: 10_000, logger: app.log, skip: [...signals] }, async ({ err }) => {
-  if (err !== undefined) app.log.error(err)
-  await app.close()
-})
-
-// A second signal would end the process at once, and npm passes on what a terminal or systemd has sent to us already.
-for (const signal of signals) process.on(signal, close)
-
-function curlLine (url: string, input: object): string {
-  // A single quote ends the shell's quoted text: it stands in a text of its own.
-  return `curl -N -X POST ${url} -H 'content-type: application/json' -d '${JSON.stringify(input).replaceAll("'", "'\\''")}'`
-}
-
-function exit (message: string): never {
-  console.error(message)
-  process.exit(1)
+function settingsOrExit (): Settings {
+  try {
+    return readSettings(process.env)
+  } catch (error) {
+    return exit((error as Error).message)
+  }
 }

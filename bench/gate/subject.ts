@@ -4,7 +4,9 @@ import { connect } from 'node:net'
 import { ask, start } from '../child.js'
 import type { Usage } from './serve.js'
 
-const endsOf = 65_536
+// Of the end of a stream, which holds its last event and its terminal frame.
+const tailBytes = 4_096
+const silenceMs = 30_000
 
 /** A server that is measured, in a process of its own. */
 export class Subject {
@@ -38,8 +40,9 @@ export class Subject {
         head += chunk.toString('latin1', 0, Math.min(chunk.length, 4_096))
         if (head.includes('event: progress')) firstMs = performance.now() - startedAt
       }
-      tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - endsOf))).slice(-endsOf)
+      tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - tailBytes))).slice(-tailBytes)
     })
+    socket.setTimeout(silenceMs, () => { socket.destroy(new Error(`a stream was silent for ${silenceMs} ms`)) })
     socket.write(`GET /?count=${count} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
     await once(socket, 'close')
     // Without its end, less was done than is paid for.
