@@ -1,0 +1,8 @@
+export { createClient } from './client.js'
+export type { AttachOptions, Client, SendOptions, StreamOptions } from './client.js'
+export { ClientError } from './client-error.js'
+export type { ClientErrorKind, ClientProblem } from './client-error.js'
+export type { ClientOptions, HeadersOption } from './client-options.js'
+export type { ClientStream, ClientStreamState, Reconnect } from './client-stream.js'
+export type { ReconnectOptions } from './backoff.js'
+export type { ClientInput, ClientProgress, ClientResult, Contracts, Sent } from './contracts.js'
