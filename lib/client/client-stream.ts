@@ -144,8 +144,8 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
       if (callerSignal?.aborted) onAbort()
       const first = call.request()
       let request = !ended && first
-      // Whether it may be sent again.
-      let repeatable: unknown = first.key ?? !first.body
+      // Whether it may be sent again. A GET may: with the id of a frame it starts no command.
+      const repeatable = first.key ?? !first.body
       let failures = 0
       let delayMs = 0
       if (attached) url = first.url
@@ -175,7 +175,6 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
               else if (event === 'start') {
                 streamId ??= members.streamId
                 stream.attempt = members.attempt
-                repeatable = first.key ?? members.resumable
                 silenceMs = 3 * members.heartbeatMs || defaultSilenceMs
                 // A path, so that our headers go to no other origin.
                 if (members.url?.[0] === '/') url = new URL(first.url.origin + members.url)
