@@ -230,10 +230,7 @@ t.test('the signal of a caller cancels: the stream rejects with its reason, and 
 t.test('leaving the loop leaves the stream, which can be attached to where it was left', async t => {
   const { client, gate, started } = await createSubject(t)
   const stream = client.stream('count', { to: 4, label: 'n' })
-  for await (const progress of stream) {
-    t.strictSame(progress, { n: 1 })
-    break
-  }
+  for await (const { n } of stream) if (n === 1) break
   t.match(await errorOf(stream.result), { kind: 'truncated', code: 'CLIENT_ERR_LEFT' })
   gate.resolve()
   const { url, lastEventId } = stream
