@@ -13,6 +13,7 @@ import Fastify from 'fastify'
 import { Type } from '@sinclair/typebox'
 import streamingMediator, { commandRoute, commandRoutes, defineCommand, defineEvent, StreamingMediator } from 'fastify-streaming-mediator'
 import type { Handler } from 'fastify-streaming-mediator'
+import { createClient } from 'fastify-streaming-mediator/client'
 import { readFrames, runHandler } from 'fastify-streaming-mediator/testing'
 
 const Count = defineCommand({
@@ -44,7 +45,18 @@ const run = await runHandler(Count, count, { to: 1 })
 const progress: ReadonlyArray<{ n: number }> = run.progress
 console.log(readFrames(response).map(({ event }) => event).join(' '), total)
 console.log(progress, run.result, run.events)
+const client = createClient<{ count: typeof Count }>({ baseUrl: await app.listen({ port: 0 }) })
+const counted: { total: number } = await client.stream('count', { to: 4 }).result
+console.log(counted)
 await app.close()
+`
+
+const page = `
+import { createClient } from 'fastify-streaming-mediator/client'
+
+const client = createClient({ baseUrl: '/commands', fetch: (url, init) => fetch(url, { ...init, credentials: 'include' }) })
+for await (const progress of client.stream('count', {}, { signal: AbortSignal.timeout(1_000) })) console.log(progress)
+export {}
 `
 
 t.test('an app in a fresh folder that installs the tarball type-checks and runs', { timeout: 120_000 }, async t => {
@@ -68,5 +80,9 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
     ...['fastify', '@sinclair/typebox', 'typescript', '@types/node'].map(dependency)], { cwd: folder, env })
   await run('npx', ['tsc'], { cwd: folder, env }).catch(error => t.fail(error.stdout))
   t.equal((await run('node', ['app.js'], { cwd: folder, env })).stdout, 'start progress progress complete 3\n' +
-    "[ { n: 1 } ] { total: 1 } [ { name: 'counted', payload: { n: 1 } } ]\n")
+    "[ { n: 1 } ] { total: 1 } [ { name: 'counted', payload: { n: 1 } } ]\n{ total: 4 }\n")
+  // What a page is built from: no types of Node.
+  await writeFile(join(folder, 'page.ts'), page)
+  await run('npx', ['tsc', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', '--strict', '--lib', 'es2023,dom', '--types', '', '--noEmit', '--ignoreConfig', 'page.ts'],
+    { cwd: folder, env }).catch(error => t.fail(error.stdout))
 })

@@ -48,11 +48,9 @@ export async function send (
 /** The text of an answer, without a byte order mark. No more of it is read than is asked for. */
 export async function * textOf ({ body }: Response, signal: AbortSignal, silenceMs: () => number): AsyncGenerator<string, void> {
   const decoder = new TextDecoder()
-  for (const reader = body!.getReader(); ;) {
-    const { done, value } = await waitFor(reader.read(), signal, silenceMs())
-    if (done) return
-    yield decoder.decode(value, { stream: true })
-  }
+  const reader = body!.getReader()
+  let read
+  while (!(read = await waitFor(reader.read(), signal, silenceMs())).done) yield decoder.decode(read.value, { stream: true })
 }
 
 /** The value of an answer that is JSON. */

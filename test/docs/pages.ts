@@ -35,8 +35,8 @@ export function pageAt (path: string): Page {
 }
 
 /**
- * Writes the `ts` blocks of a page as modules to a folder inside the repository, with the package's name replaced by its
- * `index.ts` and that of the test kit with its own. A block whose first line is `// name.ts` gets that name, so that other blocks of its page can import it.
+ * Writes the `ts` blocks of a page as modules to a folder inside the repository, with the names of the package's entries replaced by their
+ * files. A block whose first line is `// name.ts` gets that name, so that other blocks of its page can import it.
  */
 export async function writeModules (page: Page, folder: string): Promise<Map<Block, string>> {
   const own = join(folder, page.path.replaceAll(/[^a-z0-9]+/gi, '-'))
@@ -48,6 +48,7 @@ export async function writeModules (page: Page, folder: string): Promise<Map<Blo
     // A program that listens takes any free port and prints its address.
     const source = block.text
       .replaceAll("'fastify-streaming-mediator'", `'${pathTo('index.js')}'`)
+      .replaceAll("'fastify-streaming-mediator/client'", `'${pathTo('lib/client/index.js')}'`)
       .replaceAll("'fastify-streaming-mediator/testing'", `'${pathTo('lib/testing/index.js')}'`)
       .replaceAll('port: 3000', 'port: 0')
     await writeFile(file, source.includes('import ') ? source : `${source}\nexport {}\n`)

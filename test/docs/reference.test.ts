@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCodes } from 'fastify'
 import t from 'tap'
@@ -8,14 +8,15 @@ import { pageAt, pages, root } from './pages.js'
 
 const { options: compilerOptions } = ts.parseJsonConfigFileContent(
   ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config, ts.sys, root)
-const [index, kit] = [join(root, 'index.ts'), join(root, 'lib/testing/index.ts')]
-const program = ts.createProgram([index, kit], compilerOptions)
+const [index, kit, client] = [join(root, 'index.ts'), join(root, 'lib/testing/index.ts'), join(root, 'lib/client/index.ts')]
+const program = ts.createProgram([index, kit, client], compilerOptions)
 const checker = program.getTypeChecker()
 const exportsOf = (entry: string): Map<string, ts.Symbol> => new Map(checker
   .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!)
   .map(symbol => [symbol.name, symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol]))
 const exported = exportsOf(index)
 const exportedByKit = exportsOf(kit)
+const exportedByClient = exportsOf(client)
 
 t.test('errors.md has a row for each error, with its status, and for no other', async t => {
   // Errors differ in what their constructors take, and none of them minds getting nothing.
@@ -88,6 +89,28 @@ t.test('api.md names the public members of the classes and of the context', asyn
     t.ok(members.length > 0, type)
     for (const { name } of members) t.ok(text.includes(`\`${name}\``) || text.includes(`\`${name}(`), `${type}.${name}`)
   }
+})
+
+t.test('client.md has a row for each export of the client, and names their members with their defaults', async t => {
+  const { text } = pageAt('docs/reference/client.md')
+  t.ok(exportedByClient.size > 10)
+  t.same(exportRowsOf(text), [...exportedByClient.keys()].sort())
+  const rows = rowsOf('docs/reference/client.md')
+  for (const type of ['ClientOptions', 'ReconnectOptions', 'SendOptions', 'AttachOptions', 'Client', 'ClientStream', 'Reconnect', 'ClientError', 'ClientProblem']) {
+    const members = membersOf(type, exportedByClient)
+    t.ok(members.length > 0, type)
+    for (const { name, doc } of members) {
+      t.ok(text.includes(`\`${name}\``) || text.includes(`\`${name}(`), `${type}.${name}`)
+      if (doc !== '') t.ok(rows.some(cells => cells[0] === name && cells[2] === `\`${doc.replaceAll('_', '')}\``), `${type}.${name} is ${doc} by default`)
+    }
+  }
+})
+
+t.test('client.md has a row for each code of the client, and for no other', async t => {
+  const files = readdirSync(join(root, 'lib/client')).map(name => readFileSync(join(root, 'lib/client', name), 'utf8'))
+  const codes = new Set(files.flatMap(file => Array.from(file.matchAll(/'(CLIENT_ERR_[A-Z_]+)'/g), ([, code]) => code!)))
+  t.ok(codes.size > 5)
+  t.same(rowsOf('docs/reference/client.md').map(([code]) => code!).filter(code => code.startsWith('CLIENT_ERR_')).sort(), [...codes].sort())
 })
 
 /** The page, and its section on the test kit by itself. */
