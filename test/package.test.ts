@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -73,7 +73,8 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
   await writeFile(join(folder, 'app.ts'), app)
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({
-    compilerOptions: { target: 'es2022', lib: ['es2023'], module: 'nodenext', strict: true, rootDir: '.', types: ['node'], skipLibCheck: false }
+    compilerOptions: { target: 'es2022', lib: ['es2023'], module: 'nodenext', strict: true, rootDir: '.', types: ['node'], skipLibCheck: false },
+    files: ['app.ts']
   }))
   const dependency = (name: string): string => `${name}@${devDependencies[name]}`
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename),
@@ -82,7 +83,12 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   t.equal((await run('node', ['app.js'], { cwd: folder, env })).stdout, 'start progress progress complete 3\n' +
     "[ { n: 1 } ] { total: 1 } [ { name: 'counted', payload: { n: 1 } } ]\n{ total: 4 }\n")
   // What a page is built from: no types of Node.
-  await writeFile(join(folder, 'page.ts'), page)
-  await run('npx', ['tsc', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', '--strict', '--lib', 'es2023,dom', '--types', '', '--noEmit', '--ignoreConfig', 'page.ts'],
-    { cwd: folder, env }).catch(error => t.fail(error.stdout))
+  await mkdir(join(folder, 'page'))
+  await writeFile(join(folder, 'page/page.ts'), page)
+  await writeFile(join(folder, 'page/tsconfig.json'), JSON.stringify({
+    compilerOptions: {
+      target: 'es2022', lib: ['es2023', 'dom'], module: 'esnext', moduleResolution: 'bundler', strict: true, types: [], skipLibCheck: false, noEmit: true
+    }
+  }))
+  await run('npx', ['tsc', '-p', 'page'], { cwd: folder, env }).catch(error => t.fail(error.stdout))
 })
