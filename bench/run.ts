@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { blockRows } from './block-rows.js'
+import { clusterRows } from './cluster-rows.js'
 import { directRows } from './direct-rows.js'
 import { disconnectRows } from './disconnect-rows.js'
 import { eventMemoryRows } from './event-memory-rows.js'
@@ -34,6 +35,7 @@ const parts: Readonly<Record<string, (effort: Effort) => Promise<Row[]>>> = {
   many: manyRows,
   kept: keptRows,
   'fan-out': fanOutRows,
+  cluster: clusterRows,
   direct: directRows,
   'event-rate': eventRateRows,
   'event-overlap': eventOverlapRows,
