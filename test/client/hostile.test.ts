@@ -182,6 +182,14 @@ t.test('frames that come again are dropped, and a frame that is missing is told'
   t.match(await read(gap.client.stream('count', input)), { all: [], error: { kind: 'truncated', code: 'CLIENT_ERR_GAP', retryable: false } })
 })
 
+t.test('attempts that bring a new frame are not counted', async t => {
+  const { server, client } = await createSubject(t, (_request, response, count) => {
+    streamOf(response, count === 1 ? startFrame() : count < 9 ? frame('progress', `${streamId}.${count}`, count) : frame('complete', `${streamId}.9.end`, null))
+  }, { reconnect: { ...fast, attempts: 1 } })
+  t.match(await read(client.stream('count', input)), { all: [2, 3, 4, 5, 6, 7, 8], error: undefined })
+  t.equal(server.requests.length, 9)
+})
+
 t.test('a stream that repeats itself for ever is given up', async t => {
   const { server, client } = await createSubject(t, (_request, response) => {
     beginStream(response)
@@ -319,6 +327,39 @@ t.test('the client reads no further ahead than its reader', async t => {
   }
   t.ok(written < 20 * 2 ** 20, `${written} bytes of 40 MB`)
   await frames.return!()
+})
+
+t.test('a cancel ends every wait: for headers, for an answer, for a frame and for the next attempt', async t => {
+  const waits: Array<[name: string, options: Partial<ClientOptions>, answer: (response: ServerResponse, done: () => void) => unknown]> = [
+    ['headers', {}, () => t.fail('nothing is sent')],
+    ['answer', {}, (_response, done) => done()],
+    ['frame', {}, (response, done) => { beginStream(response); response.write(startFrame({ url: undefined }), () => done()) }],
+    ['attempt', { reconnect: { delayMs: 60_000, maxDelayMs: 60_000 } }, response => response.writeHead(503).end()]
+  ]
+  for (const [name, options, answer] of waits) {
+    let reached!: () => void
+    const waiting = new Promise<void>(resolve => { reached = resolve })
+    const { client, server } = await createSubject(t, (_request, response) => answer(response, reached), {
+      ...options,
+      ...(name === 'headers' && { headers: async () => await new Promise<Record<string, string>>(() => reached()) })
+    })
+    const stream = client.stream('count', input, { method: 'GET' })
+    stream.onReconnect = () => reached()
+    const seen = read(stream)
+    await waiting
+    await stream.cancel()
+    t.match(await seen, { error: { kind: 'cancelled', code: 'CLIENT_ERR_CANCELLED' } }, name)
+    t.equal(stream.state, 'cancelled')
+    t.equal(server.requests.length, name === 'headers' ? 0 : 1)
+  }
+})
+
+t.test('a fetch that does not know signals is left all the same', async t => {
+  const { client } = await createSubject(t, () => {}, { fetch: async () => await new Promise(() => {}) })
+  const controller = new AbortController()
+  const seen = read(client.stream('count', input, { signal: controller.signal }))
+  setImmediate(() => controller.abort('enough'))
+  t.equal((await seen).error, 'enough')
 })
 
 t.test('nothing is left of a stream that has ended: no timer, no listener and no connection', async t => {
