@@ -253,26 +253,33 @@ class CommandRoute {
         scope,
         commitAfterMs: this.#settings.commitAfterMs ?? defaults.commitAfterMs,
         graceMs: typeof onDisconnect === 'object' ? onDisconnect.graceMs : undefined,
-        inputOf: async asking => await this.#input(asking)
+        inputOf: async asking => await this.#inputOf(asking)
       })
       return await kept.handle(request, reply, { answer, seen, key })
     }
-    const input = await this.#input(request)
+    // Nothing is awaited that is there already: the first event would come that much later.
+    const given = this.#inputOf(request)
+    const input = given instanceof Promise ? await given : given
     const stream = mediator.stream(this.definition, input as InputOf<CommandDefinition>, {
       log: request.log,
       resumeAfter: seen?.seq,
-      caller: await caller?.(request),
-      owner: await ownerOf(owner, request),
+      caller: caller && await caller(request),
+      owner: owner && await ownerOf(owner, request),
       scope: scope && (() => scope(request))
     })
     rememberStream(request, stream.streamId)
     return answer === 'application/json' ? await this.#replyWithResult(stream, request, reply) : await this.#replyWithStream(stream, request, reply, answer)
   }
 
-  async #input (request: FastifyRequest): Promise<unknown> {
+  // A promise where a function makes the input.
+  #inputOf (request: FastifyRequest): unknown {
     const { map, method } = this.#settings
-    if (map === undefined) return method === 'GET' ? request.query : request.body
-    const input = await map(request)
+    if (map !== undefined) return this.#mappedInput(request)
+    return method === 'GET' ? request.query : request.body
+  }
+
+  async #mappedInput (request: FastifyRequest): Promise<unknown> {
+    const input = await this.#settings.map!(request)
     this.#checkInput(input)
     return input
   }

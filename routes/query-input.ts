@@ -73,9 +73,16 @@ function isScalarList (schema: Schema): boolean {
 function memberReader (schemas: readonly Schema[]): (value: unknown) => unknown {
   const variants = schemas.flatMap(variantsOf)
   const list = variants.find(variant => variant['type'] === 'array')
-  if (list === undefined) return value => readScalar(variants, value)
-  const items = variantsOf(list['items'] as Schema ?? {})
-  return value => (Array.isArray(value) ? value : [value]).map(item => readScalar(items, item))
+  if (list === undefined) return scalarReader(variants)
+  const readItem = scalarReader(variantsOf(list['items'] as Schema ?? {}))
+  return value => (Array.isArray(value) ? value : [value]).map(readItem)
+}
+
+// Most members are one plain type: nothing is to be looked up for them when a request comes.
+function scalarReader (variants: readonly Schema[]): (value: unknown) => unknown {
+  const [only, ...others] = variants
+  const read = others.length > 0 || only === undefined || 'const' in only || 'enum' in only ? undefined : plainReaders.get(only['type'])
+  return read === undefined ? value => readScalar(variants, value) : value => typeof value === 'string' ? read(value) : value
 }
 
 function readScalar (variants: readonly Schema[], text: unknown): unknown {
@@ -96,13 +103,15 @@ function takesText (schema: Schema, text: string): boolean {
 function readAs (schema: Schema, text: string): unknown {
   const constants = 'const' in schema ? [schema['const']] : schema['enum']
   if (Array.isArray(constants)) return constants.find(constant => typeof constant !== 'string' && String(constant) === text) ?? text
-  switch (schema['type']) {
-    case 'boolean': return text === 'true' ? true : text === 'false' ? false : text
-    case 'integer':
-    case 'number': return readNumber(text)
-    default: return text
-  }
+  return plainReaders.get(schema['type'])?.(text) ?? text
 }
+
+const plainReaders = new Map<unknown, (text: string) => unknown>([
+  ['boolean', text => text === 'true' ? true : text === 'false' ? false : text],
+  ['integer', readNumber],
+  ['number', readNumber],
+  ['string', text => text]
+])
 
 function readNumber (text: string): unknown {
   if (!/^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$/.test(text)) return text
