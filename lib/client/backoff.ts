@@ -6,7 +6,7 @@ export interface ReconnectOptions {
   readonly delayMs?: number
   /** The most that they grow to. @default 30_000 */
   readonly maxDelayMs?: number
-  /** The least, whatever the server says. @default 100 */
+  /** The least, whatever the server says; 1 or more. @default 100 */
   readonly minDelayMs?: number
 }
 
@@ -21,7 +21,7 @@ export function delayOf (
   { attempts = 10, delayMs = 1_000, maxDelayMs = 30_000, minDelayMs = 100 }: ReconnectOptions = {}
 ): number {
   const grown = Math.min(maxDelayMs, (retryMs ?? delayMs) * 2 ** (failures - 1))
-  return failures > attempts || retryAfterMs > 300_000 ? 0 : Math.max(1, minDelayMs, retryAfterMs, grown * (1 + Math.random()) / 2)
+  return failures > attempts || retryAfterMs > 300_000 ? 0 : Math.max(minDelayMs, retryAfterMs, grown * (1 + Math.random()) / 2)
 }
 
 /** Reads `Retry-After`: seconds, or a date. 0 where there is neither. */

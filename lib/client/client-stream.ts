@@ -43,9 +43,9 @@ export interface ClientStream<Progress, Result> extends AsyncIterable<Progress> 
   /** The server's attempt: where it grows the command has begun again, and what was told before counts no more. */
   readonly attempt: number
   /** Called before each wait for a new connection. What it throws is no error of the stream. */
-  onReconnect: ((reconnect: Reconnect) => void) | undefined
+  onReconnect?: ((reconnect: Reconnect) => void) | undefined
   /** Called after each change of the state. What it throws is no error of the stream. */
-  onStateChange: ((state: ClientStreamState) => void) | undefined
+  onStateChange?: ((state: ClientStreamState) => void) | undefined
   /**
    * Cancels the command. Where the server keeps the stream it is asked to, and its word on how the stream ended holds; elsewhere the
    * connection is closed, which ends the command. Never rejects: where the server could not be asked, the error of `result` has that as its `cause`.
@@ -213,8 +213,6 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
   const stream: Writable<ClientStream<Progress, Result>> = {
     state: 'idle',
     attempt: 0,
-    onReconnect: undefined,
-    onStateChange: undefined,
     get result () {
       queueMicrotask(async () => {
         // A loop that began in this turn is the reader: then this one throws.

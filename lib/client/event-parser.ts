@@ -10,7 +10,8 @@ import { tooLarge } from './exchange.js'
  */
 export function createEventParser (maxLength: number, onRetry: (ms: number) => void): (text: string) => readonly EventSourceMessage[] {
   let events: EventSourceMessage[]
-  let afterCr = ''
+  // What is left out where the next text begins with it: first a byte order mark.
+  let skipped = '\ufeff'
   const { feed } = createParser({
     maxBufferSize: maxLength,
     onEvent: event => events.push(event),
@@ -24,9 +25,9 @@ export function createEventParser (maxLength: number, onRetry: (ms: number) => v
     events = []
     if (text) {
       // The parser waits for what follows a CR, with an event that has ended: an LF, which is left out where it comes.
-      if (afterCr) text = text.replace(/^\n/, '')
-      afterCr = text.endsWith('\r') ? '\n' : ''
-      feed(text + afterCr)
+      if (text[0] === skipped) text = text.slice(1)
+      skipped = text.endsWith('\r') ? '\n' : ''
+      feed(text + skipped)
     }
     return events
   }
