@@ -204,7 +204,8 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     this.#turnStartedAt = performance.now()
     this.#turnLength = 0
     this.#turnFrames = 0
-    this.#scheduleFlush()
+    this.#flushScheduled = true
+    afterMicrotasks(() => this.#onFlush())
   }
 
   #rest (): void {
@@ -223,12 +224,6 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     this.blockedAt = undefined
     this.#flush()
     if (this.blockedAt === undefined) this.#rest()
-  }
-
-  #scheduleFlush (): void {
-    if (this.#flushScheduled) return
-    this.#flushScheduled = true
-    afterMicrotasks(() => this.#onFlush())
   }
 
   #onFlush (): void {
