@@ -31,17 +31,17 @@ answer(async (question: IdleQuestion) => {
   return user + system
 })
 
-/** A stream that waits for something which does not come. */
-async function * watch (end: Promise<unknown>): AsyncGenerator<{ n: number }, void, void> {
+/** A stream that waits for something which does not come, in both servers, until its signal tells that its client has left. */
+async function * watch (signal: AbortSignal): AsyncGenerator<{ n: number }, void, void> {
   yield { n: 0 }
-  await end
+  if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
 }
 
 async function startMediator (): Promise<IdleServer> {
   const closeGraceMs = 1_000
   const app = Fastify()
   await app.register(streamingMediator, { closeGraceMs, heartbeatMs: Number(process.argv[3]) })
-  app.mediator.addHandler(Watch, (_input, { signal }) => watch(once(signal, 'abort')))
+  app.mediator.addHandler(Watch, (_input, { signal }) => watch(signal))
   app.route(commandRoute(Watch, { url: '/', method: 'GET' }))
   await app.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
   return {
@@ -61,14 +61,13 @@ async function startPlain (): Promise<IdleServer> {
   const plain = createServer(async (_request, response) => {
     open++
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    const left = new Promise<void>(resolve => {
-      response.once('close', () => {
-        open--
-        resolve()
-      })
+    const left = new AbortController()
+    response.once('close', () => {
+      open--
+      left.abort()
     })
     let id = 0
-    for await (const value of watch(left)) response.write(`event: progress\nid: ${++id}\ndata: ${JSON.stringify(value)}\n\n`)
+    for await (const value of watch(left.signal)) response.write(`event: progress\nid: ${++id}\ndata: ${JSON.stringify(value)}\n\n`)
     response.end()
   })
   plain.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
