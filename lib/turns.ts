@@ -1,7 +1,7 @@
 /** How long work that never awaits may keep the event loop in one go, in milliseconds. */
 export const maxTurnMs = 5
 
-// Work of the whole process, first come, first served.
+// Work of the whole process, first come, first served. Each stream is in it once at most, so that it is no longer than there are streams and readers.
 let waiting: Array<() => void> = []
 let isScheduled = false
 
