@@ -4,10 +4,14 @@ import type { MemoryLogReader } from './memory-log-reader.js'
 import { MemoryLogWriter } from './memory-log-writer.js'
 import { problemOf } from './problem.js'
 import type { LogEnd, LogEntry, LogInfo, LogPosition, LogState, OpenLogOptions } from './stream-log.js'
+import { afterMicrotasks } from './turns.js'
 
 /** About what an entry takes beside its text, and a log beside its entries and texts, in bytes. */
 const entryOverhead = 128
 const logOverhead = 1_536
+
+/** How many entries are written before readers are woken in between: few enough for them to be written out in the meantime. */
+const wakeEntries = 32
 
 const resolved = Promise.resolve()
 
@@ -56,6 +60,8 @@ export class MemoryLog {
   // No reader for whom the writer waits is before it; may be lower than it could be.
   #floor = Infinity
   #waking = false
+  // Written since the readers were woken.
+  #unread = 0
   #waiting: { readonly since: number, readonly promise: Promise<boolean>, resolve (goOn: boolean): void, stopTimer (): void } | undefined
 
   constructor (streamId: string, { owner, command, fingerprint, meta }: OpenLogOptions, number: number, host: MemoryLogHost) {
@@ -216,15 +222,23 @@ export class MemoryLog {
     this.#wakeReaders()
   }
 
-  // Once for all that is written before they run; and whatever they do, the writer is out of the way.
+  // Once for many entries that are written in one go, because waking costs more than writing. Whatever the readers do, the writer is out of the way.
   #wakeReaders (): void {
-    if (this.#waking || this.#readers.size === 0) return
+    if (this.#readers.size === 0) return
+    this.#unread++
+    if (this.#unread === wakeEntries) void resolved.then(this.#onWake)
+    if (this.#waking) return
     this.#waking = true
-    void resolved.then(this.#onWake)
+    afterMicrotasks(this.#onTurnEnd)
+  }
+
+  readonly #onTurnEnd = (): void => {
+    this.#waking = false
+    this.#onWake()
   }
 
   readonly #onWake = (): void => {
-    this.#waking = false
+    this.#unread = 0
     for (const reader of this.#readers) reader.wake()
   }
 

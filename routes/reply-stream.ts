@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EndReason } from '../lib/errors.js'
 import { maxTimeoutMs } from '../lib/max-timeout.js'
-import { afterMicrotasks, inLaterTurn, maxTurnMs } from '../lib/turns.js'
+import { TurnClock, afterMicrotasks, inLaterTurn } from '../lib/turns.js'
 import { hasAnswer, hasClientClosed, onClientClosed } from './client-closed.js'
 import type { FrameSource, FrameTarget } from './frame-source.js'
 import { cutResponse } from './http2-sessions.js'
@@ -11,9 +11,6 @@ import type { OpenReplies, OpenReply } from './open-replies.js'
 
 // What is ready in one turn of the event loop leaves in one write, up to about this many characters.
 const chunkLength = 32_768
-
-// The clock is asked after each of so many frames of a turn, and then after as many at a time: it takes a tenth of the time of a short frame.
-const clockFrames = 8
 
 /** Where frames go: straight into the response or, when a hook has put a stream in between, into this Readable's own buffer. */
 interface Sink {
@@ -52,9 +49,8 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
   // Until the next turn of the event loop: a drain within this one must not pull.
   #resting = false
   #flushScheduled = false
-  #turnStartedAt = 0
+  readonly #turn = new TurnClock()
   #turnLength = 0
-  #turnFrames = 0
   #terminal: string | undefined
   #isClosed = false
   #frames = 0
@@ -100,7 +96,7 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     }
     return new Promise<void>((resolve, reject) => {
       this.#onCommit = { resolve, reject }
-      this.#turnStartedAt = performance.now()
+      this.#turn.begin()
       this.#pull()
       // Only for those that have not begun by the next turn: a timer costs more than a whole short stream of frames.
       if (this.#onCommit !== undefined) setImmediate(() => this.#commitInTime())
@@ -186,7 +182,7 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     // The first frame after a flush that was scheduled: it came in a turn of its own.
     if (!this.#flushScheduled) this.#beginTurn()
     this.#turnLength += length
-    if (this.#turnLength >= chunkLength || this.#isTurnOver()) {
+    if (this.#turnLength >= chunkLength || this.#turn.isOver()) {
       this.#flush()
       this.#rest()
       return
@@ -194,16 +190,9 @@ export class ReplyStream extends Readable implements FrameTarget, OpenReply {
     if (this.blockedAt === undefined) this.#pull()
   }
 
-  #isTurnOver (): boolean {
-    const frames = ++this.#turnFrames
-    if (frames > clockFrames && frames % clockFrames > 0) return false
-    return performance.now() - this.#turnStartedAt >= maxTurnMs
-  }
-
   #beginTurn (): void {
-    this.#turnStartedAt = performance.now()
+    this.#turn.begin()
     this.#turnLength = 0
-    this.#turnFrames = 0
     this.#flushScheduled = true
     afterMicrotasks(() => this.#onFlush())
   }

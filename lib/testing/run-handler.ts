@@ -1,10 +1,10 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { StreamOptions } from '../call-options.js'
 import type { CommandDefinition, InputOf, ProgressOf, ResultOf } from '../definition.js'
 import { FrameEncoder } from '../frame-encoder.js'
 import { frameStyle } from '../frame-style.js'
 import type { ChainHandler, ChainHandlerClass, Handler, HandlerClass, RegularHandler } from '../handler.js'
-import { maxTurnMs } from '../turns.js'
+import { TurnClock } from '../turns.js'
 import type { MediatorStream } from '../mediator-stream.js'
 import type { LogRecord } from './log-record.js'
 import { Recording } from './recording.js'
@@ -73,7 +73,7 @@ async function read<D extends CommandDefinition> (
 ): Promise<ResultOf<D>> {
   // Nobody reads its frames: it refuses what a route could not write.
   const encoder = new FrameEncoder(stream.definition, stream.streamId, 'sse', frameStyle(stream.definition))
-  let turnStartedAt = performance.now()
+  const turn = new TurnClock()
   for await (const value of stream) {
     try {
       encoder.progress(value)
@@ -84,9 +84,9 @@ async function read<D extends CommandDefinition> (
     progress.push(snapshot(value))
     await onProgress?.(value)
     // A handler that never awaits must not keep timers, and with them whatever aborts it, from running.
-    if (performance.now() - turnStartedAt < maxTurnMs) continue
-    await turn()
-    turnStartedAt = performance.now()
+    if (!turn.isOver()) continue
+    await nextTurn()
+    turn.begin()
   }
   const result = await stream.result
   encoder.complete(result)

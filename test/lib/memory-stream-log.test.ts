@@ -129,6 +129,27 @@ t.test('wakes the readers that wait once for all that was written at once, witho
   t.equal(clock.timers, 0)
 })
 
+t.test('wakes readers in between where a writer does not let go of the event loop', async t => {
+  const { log } = setUp()
+  const id = createStreamId()
+  const writer = await openWriter(log, id)
+  const reader = await log.read(id)
+  const sizes: number[] = []
+  const read = (): void => {
+    sizes.push(reader.take().length)
+    reader.onReady(read)
+  }
+  reader.onReady(read)
+  for (let n = 0; n < 100; n++) {
+    writer.append('progress', String(n))
+    await null
+  }
+  t.equal(sizes.length, 3, 'in the time of microtasks alone')
+  await turn()
+  t.ok(sizes.every(size => size > 0 && size <= 33))
+  t.equal(sizes.reduce((sum, size) => sum + size), 100)
+})
+
 t.test('does not call back a reader that has read by then what there was', async t => {
   const { log } = setUp()
   const id = createStreamId()
