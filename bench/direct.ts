@@ -21,5 +21,5 @@ answer((count: number) => timed(async () => {
 }))
 
 function inputFor (count: number) {
-  return { count, textBytes: 58, everyMs: 0, held: false }
+  return { count, textBytes: 58, everyMs: 0, busyUs: 0, held: false }
 }

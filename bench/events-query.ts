@@ -8,6 +8,7 @@ export const Events = defineQuery({
     count: Type.Integer(),
     textBytes: Type.Integer({ default: 58 }),
     everyMs: Type.Integer({ default: 0 }),
+    busyUs: Type.Integer({ default: 0 }),
     held: Type.Boolean({ default: false })
   }),
   progress: Type.Object({ n: Type.Integer(), status: Type.String(), text: Type.String() })
