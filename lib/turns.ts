@@ -8,6 +8,9 @@ const unreadSteps = 8
 let waiting: Array<() => void> = []
 let isScheduled = false
 
+// Of the turn of the event loop that runs; undefined until a work begins in it.
+let turnEndsAt: number | undefined
+
 /** Calls a function when all microtasks of this turn have run: those of `process.nextTick` alone may come before them. */
 export function afterMicrotasks (work: () => void): void {
   queueMicrotask(() => process.nextTick(work))
@@ -22,13 +25,13 @@ export function inLaterTurn (work: () => void): void {
   schedule()
 }
 
-/** Says when a turn of one work has taken its time. */
+/** Says when a work has had its turn. Those that begin in one turn of the event loop, whatever has woken them, share its time. */
 export class TurnClock {
-  #startedAt = performance.now()
+  #endsAt = 0
   #steps = 0
 
   begin (): void {
-    this.#startedAt = performance.now()
+    this.#endsAt = loopTurnEndsAt()
     this.#steps = 0
   }
 
@@ -36,13 +39,14 @@ export class TurnClock {
   isOver (): boolean {
     const steps = ++this.#steps
     if (steps > unreadSteps && steps % unreadSteps > 0) return false
-    return performance.now() - this.#startedAt >= maxTurnMs
+    return performance.now() >= this.#endsAt
   }
 }
 
 /** Calls a function at once, or in a later turn of the event loop where this one has taken too long already. */
 export function inTurns (next: () => void): () => void {
   const turn = new TurnClock()
+  turn.begin()
   return () => {
     if (!turn.isOver()) {
       next()
@@ -55,6 +59,21 @@ export function inTurns (next: () => void): () => void {
   }
 }
 
+/** When what runs in this turn of the event loop has to let others have theirs. */
+function loopTurnEndsAt (): number {
+  return turnEndsAt ?? beginLoopTurn()
+}
+
+function beginLoopTurn (): number {
+  if (turnEndsAt === undefined) setImmediate(endLoopTurn)
+  turnEndsAt = performance.now() + maxTurnMs
+  return turnEndsAt
+}
+
+function endLoopTurn (): void {
+  turnEndsAt = undefined
+}
+
 function schedule (): void {
   if (isScheduled || waiting.length === 0) return
   isScheduled = true
@@ -64,7 +83,8 @@ function schedule (): void {
 function runTurn (): void {
   const works = waiting
   waiting = []
-  const endsAt = performance.now() + maxTurnMs
+  // Of their own: whatever else has begun in this turn, those that wait get on.
+  const endsAt = beginLoopTurn()
   const runFrom = (index: number): void => {
     if (index === works.length || performance.now() >= endsAt) {
       waiting = [...works.slice(index), ...waiting]

@@ -4,7 +4,7 @@ import t from 'tap'
 import ts from 'typescript'
 
 // What users import. Nothing else re-exports.
-const entries = ['index.ts', 'lib/client/index.ts', 'lib/testing/index.ts']
+const entries = ['index.ts', 'lib/client/index.ts', 'lib/react/index.ts', 'lib/testing/index.ts']
 const folders = ['lib', 'routes', 'plugins']
 const files = folders.flatMap(folder => readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter(name => name.endsWith('.ts')).map(name => normalize(`${folder}/${name}`)))
@@ -41,6 +41,12 @@ t.test('lib/client runs in a browser: no node: modules, and only types of the re
   }
 })
 
+t.test('lib/react runs in a browser too: it knows React and the client, and nothing else', async t => {
+  const own = files.filter(file => file.startsWith('lib/react/'))
+  t.ok(own.length > 3)
+  for (const file of own) t.strictSame(importsOf(file).filter(({ from }) => !/^(?:react$|lib\/(?:client|react)\/)/.test(from)), [], file)
+})
+
 t.test('routes do not wire and plugins do not translate', async t => {
   for (const file of files.filter(file => file.startsWith('routes/'))) {
     t.strictSame(importsOf(file).filter(({ from }) => /^(?:plugins\/|index\.ts|fastify-plugin)/.test(from)), [], file)
@@ -69,9 +75,9 @@ t.test('what an app loads does not load the test kit', async t => {
   }
 })
 
-t.test('what an app loads does not load the client', async t => {
-  for (const file of files.filter(file => !file.startsWith('lib/client/'))) {
-    t.strictSame(importsOf(file).filter(({ from }) => from.startsWith('lib/client/')), [], file)
+t.test('what an app loads does not load the client, nor React', async t => {
+  for (const file of files.filter(file => !/^lib\/(?:client|react)\//.test(file))) {
+    t.strictSame(importsOf(file).filter(({ from }) => /^lib\/(?:client|react)\//.test(from)), [], file)
   }
 })
 
@@ -103,9 +109,8 @@ t.test('a file has the name of its concept', async t => {
 t.test('an optional dependency is imported by one file', async t => {
   const { peerDependenciesMeta = {} } = JSON.parse(readFileSync('package.json', 'utf8'))
   for (const name of Object.keys(peerDependenciesMeta)) {
-    t.ok(files.filter(file => importsOf(file).some(({ from }) => from === name)).length <= 1, name)
+    t.equal(files.filter(file => importsOf(file).some(({ from }) => from === name)).length, 1, name)
   }
-  t.pass('there is none yet, or each has one place')
 })
 
 t.test('every dependency is used, and everything used is a dependency', async t => {

@@ -9,7 +9,7 @@ export interface SendOptions {
   /** Cancels the call. */
   readonly signal?: AbortSignal | undefined
   /** GET for queries, and for commands whose route says so. Give such a command a key: a GET may be sent again. @default 'POST' */
-  readonly method?: 'POST' | 'GET'
+  readonly method?: 'POST' | 'GET' | undefined
   /** Sent with each attempt, so that the command starts once. Only for routes that keep their streams. */
   readonly idempotencyKey?: string | undefined
   /** Of the route, where it is not at `<baseUrl>/<name>`. Relative to `baseUrl`, and of its origin. */
@@ -47,7 +47,7 @@ export function createClient<C extends Contracts> (options: ClientOptions): Clie
 
   const urlOf = (path: string): URL => {
     // A path alone will do where there is a page.
-    const base = new URL(settings.baseUrl.replace(/\/?$/, '/'), (globalThis as { location?: URL }).location)
+    const base = new URL(settings.baseUrl.replace(/\/?$/, '/'), (globalThis as unknown as { location?: URL }).location)
     const url = new URL(path, base)
     if (url.origin !== base.origin) throw new TypeError(`Unexpected ${url}`)
     return url

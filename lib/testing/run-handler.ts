@@ -74,6 +74,7 @@ async function read<D extends CommandDefinition> (
   // Nobody reads its frames: it refuses what a route could not write.
   const encoder = new FrameEncoder(stream.definition, stream.streamId, 'sse', frameStyle(stream.definition))
   const turn = new TurnClock()
+  turn.begin()
   for await (const value of stream) {
     try {
       encoder.progress(value)

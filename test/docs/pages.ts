@@ -49,6 +49,7 @@ export async function writeModules (page: Page, folder: string): Promise<Map<Blo
     const source = block.text
       .replaceAll("'fastify-streaming-mediator'", `'${pathTo('index.js')}'`)
       .replaceAll("'fastify-streaming-mediator/client'", `'${pathTo('lib/client/index.js')}'`)
+      .replaceAll("'fastify-streaming-mediator/react'", `'${pathTo('lib/react/index.js')}'`)
       .replaceAll("'fastify-streaming-mediator/testing'", `'${pathTo('lib/testing/index.js')}'`)
       .replaceAll('port: 3000', 'port: 0')
     await writeFile(file, source.includes('import ') ? source : `${source}\nexport {}\n`)

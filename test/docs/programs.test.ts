@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import t from 'tap'
 import type { Test } from 'tap'
 import { childEnvironment } from '../support/child-environment.js'
@@ -20,7 +22,7 @@ t.test('finds the programs of the README and of the guides', async t => {
 
 for (const page of programs) {
   t.test(`the programs of ${page.path} do what it says`, async t => {
-    const files = await writeModules(page, t.testdir())
+    const files = await bundled(await writeModules(page, t.testdir()), `${t.testdirName}/bundled`)
     let program: Program | undefined
     let compared = 0
     for (const [index, block] of page.blocks.entries()) {
@@ -44,6 +46,15 @@ for (const page of programs) {
   })
 }
 
+/** The programs as JavaScript. All of a page share what they import: to compile the project anew would take each of them a second. */
+async function bundled (files: ReadonlyMap<Block, string>, folder: string): Promise<Map<Block, string>> {
+  const programs = [...files].filter(([{ mark }]) => mark === 'run')
+  await build({
+    entryPoints: programs.map(([, file]) => file), outdir: folder, bundle: true, splitting: true, packages: 'external', format: 'esm', platform: 'node'
+  })
+  return new Map(programs.map(([block, file]) => [block, join(folder, basename(file).replace(/ts$/, 'js'))]))
+}
+
 interface Program {
   /** What it printed until it listened or ended. */
   readonly output: string
@@ -52,7 +63,7 @@ interface Program {
 }
 
 async function start (t: Test, file: string): Promise<Program> {
-  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env: childEnvironment, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [file], { cwd: root, env: childEnvironment, stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(child, 'close') as Promise<[code: number | null]>
   t.teardown(async () => {
     child.kill('SIGKILL')

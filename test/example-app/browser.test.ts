@@ -198,7 +198,7 @@ function isIn (state: string): string {
 async function openPage (t: Test, filesDir?: string, { dark = false, ...options }: AppOptions & { dark?: boolean } = {}) {
   const app = await new RunningApp().start(t, filesDir, options)
   const proxy = await new CuttingProxy().start(t, app.port)
-  const tab = await Tab.open(t, proxy.url, { dark })
+  const tab = await Tab.open(t, `${proxy.url}/eventsource/`, { dark })
   await tab.until(`${isIn('idle')} && ${isListed}`)
   return { app, proxy, tab }
 }

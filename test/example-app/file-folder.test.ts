@@ -1,7 +1,7 @@
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { FileFolder } from '../../example-app/file-folder.js'
+import { FileFolder } from '../../example-app/processing/file-folder.js'
 
 t.test('lists the files of a folder, whatever they are called, and nothing else', async t => {
   const names = ['a.b.c', 'with space', '.hidden', '..twodots', 'grüße', '😀', '__proto__', "it's", '"quoted"', '-', '%2e%2e', 'line\nbreak', 'x'.repeat(255)]

@@ -1,5 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import t from 'tap'
+import fastify from 'fastify'
+import { pages } from '../../example-app/pages.js'
 import { RunningApp, exampleFiles } from './running-app.js'
 
 t.test('lists the files with their sizes', async t => {
@@ -9,16 +11,22 @@ t.test('lists the files with their sizes', async t => {
   t.match(files.find(({ fileId }) => fileId === 'empty'), { sizeBytes: 0 })
 })
 
-t.test('serves a page that needs nothing from elsewhere and runs only its own script', async t => {
+t.test('serves pages that need nothing from elsewhere and run only their own scripts', async t => {
   const app = await new RunningApp().start(t)
-  const response = await fetch(app.url)
-  const html = await response.text()
-  t.match(response.headers.get('content-type'), 'text/html')
-  t.match(response.headers.get('content-security-policy'), /default-src 'none'; script-src 'self'/)
-  t.notMatch(response.headers.get('content-security-policy'), 'unsafe')
-  t.notMatch(html, /https?:|\son\w+=|style=|<script>/)
-  const linked = Array.from(html.matchAll(/(?:src|href)="(\/[^"]*)"/g), match => match[1]!)
-  t.same(linked, ['/style.css', '/app.js', '/analytics', '/recent-files'])
-  for (const path of linked) t.equal((await fetch(app.url + path)).status, 200, path)
-  t.match((await fetch(`${app.url}/app.js`)).headers.get('content-type'), 'text/javascript')
+  for (const page of ['/', '/import', '/export', '/orders', '/tasks', '/chat', '/downloads', '/eventsource/']) {
+    const response = await fetch(app.url + page)
+    t.equal(response.status, 200, page)
+    const html = await response.text()
+    t.match(response.headers.get('content-type'), 'text/html')
+    t.match(response.headers.get('content-security-policy'), /default-src 'none'; script-src 'self'/)
+    t.notMatch(response.headers.get('content-security-policy'), 'unsafe')
+    t.notMatch(html, /https?:|\son\w+=|style=|<script>/)
+    const linked = Array.from(html.matchAll(/(?:src|href)="([^":]+)"/g), match => new URL(match[1]!, app.url + page))
+    t.ok(linked.length >= 2, page)
+    for (const url of linked) t.equal((await fetch(url)).status, 200, url.pathname)
+  }
+})
+
+t.test('says what to do where the pages are not built', async t => {
+  await t.rejects(async () => { await fastify().register(pages, { builtPages: `${t.testdir()}/dist/` }) }, { message: /npm run build:pages/ })
 })

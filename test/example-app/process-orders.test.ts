@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import t from 'tap'
-import type { JournalEntry } from '../../example-app/journal.js'
+import type { JournalEntry } from '../../example-app/orders/journal.js'
 import { readFrames } from '../../lib/testing/index.js'
 import type { Frame } from '../../lib/testing/index.js'
 import { namesOf } from '../support/frames.js'

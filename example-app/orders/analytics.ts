@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
-import { OrderPaid } from '../order-contracts.js'
+import { OrderPaid } from './contracts.js'
 
 // What a store of figures takes to answer.
 const storeMs = 20

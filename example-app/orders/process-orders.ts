@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Handler } from '../../index.js'
-import { catalogue } from '../catalogue.js'
-import { ItemsSold, OrderConfirmed, OrderPaid, OrderProcessed, ProcessOrders } from '../order-contracts.js'
-import type { Items } from '../order-contracts.js'
+import { catalogue } from './catalogue.js'
+import { ItemsSold, OrderConfirmed, OrderPaid, OrderProcessed, ProcessOrders } from './contracts.js'
+import type { Items } from './contracts.js'
 
 // Stands in for the answer of a payment provider, which the app has none of.
 const paymentMs = 100

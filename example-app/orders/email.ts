@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { OrderConfirmed } from '../order-contracts.js'
+import { OrderConfirmed } from './contracts.js'
 
 /** Sends each customer a confirmation. */
 export const orderEmail: FastifyPluginAsync = async app => {

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { Static } from '@sinclair/typebox'
-import { defineCommand, defineEvent } from '../index.js'
+import { defineCommand, defineEvent } from '../../index.js'
 
 const ProductSchema = Type.Union([
   Type.Literal('chair'), Type.Literal('clock'), Type.Literal('kettle'), Type.Literal('lamp'), Type.Literal('rug'), Type.Literal('shelf'),

@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import type { FastifyPluginAsync } from 'fastify'
-import { FileProcessed } from '../contracts.js'
+import { FileProcessed } from './contracts.js'
 
 interface Tally {
   files: number

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
-import { catalogue } from '../catalogue.js'
-import { ItemsSold } from '../order-contracts.js'
+import { catalogue } from './catalogue.js'
+import { ItemsSold } from './contracts.js'
 
 interface Stock {
   available: number

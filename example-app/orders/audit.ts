@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
-import { OrderProcessed } from '../order-contracts.js'
+import { OrderProcessed } from './contracts.js'
 
 // What an archive takes to answer.
 const archiveMs = 10

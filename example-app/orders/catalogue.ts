@@ -1,4 +1,4 @@
-import type { Product } from './order-contracts.js'
+import type { Product } from './contracts.js'
 
 /** What one piece costs, in cents. */
 export const catalogue: Readonly<Record<Product, number>> = {

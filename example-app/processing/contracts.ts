@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { Static, TObject } from '@sinclair/typebox'
-import { defineCommand, defineEvent } from '../index.js'
+import { defineCommand, defineEvent } from '../../index.js'
 
 const OperationSchema = Type.Union([Type.Literal('analyze'), Type.Literal('compress'), Type.Literal('validate')], { default: 'analyze' })
 export type Operation = Static<typeof OperationSchema>

@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Handler, ResultOf } from '../../index.js'
-import { FileClosed, FileOpened, FileProcessed, ProcessFiles } from '../contracts.js'
-import type { Figures, Operation } from '../contracts.js'
-import type { FileFolder, OpenFile } from '../file-folder.js'
-import { analyze } from '../operations/analyze.js'
-import { compress, ratioOf } from '../operations/compress.js'
-import { validate } from '../operations/validate.js'
+import { FileClosed, FileOpened, FileProcessed, ProcessFiles } from './contracts.js'
+import type { Figures, Operation } from './contracts.js'
+import type { FileFolder, OpenFile } from './file-folder.js'
+import { analyze } from './operations/analyze.js'
+import { compress, ratioOf } from './operations/compress.js'
+import { validate } from './operations/validate.js'
 
 type Totals = ResultOf<typeof ProcessFiles>
 

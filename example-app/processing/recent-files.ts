@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { FileOpened } from '../contracts.js'
+import { FileOpened } from './contracts.js'
 
 const maxRecentFiles = 20
 

@@ -1,0 +1,15 @@
+import type { ComponentType } from 'react'
+
+interface Page {
+  readonly path: string
+  readonly title: string
+  readonly load: () => Promise<{ default: ComponentType }>
+}
+
+/** The pages of the gallery, each loaded when it is opened. The server knows their paths by `../pages.ts`. */
+export const pages: readonly Page[] = [
+  { path: '/', title: 'Orders', load: async () => await import('./pages/orders.js') }
+]
+
+/** That of the address. The server sends no others. */
+export const currentPage: Page = pages.find(({ path }) => path === location.pathname) ?? pages[0]!

@@ -1,0 +1,64 @@
+import type { StreamOptions } from '../client/client.js'
+
+/** What a page needs to go on with a run of the page before it. */
+export interface RememberedRun<Input> {
+  /** Under which the run was asked for, so that asking again does not start another. */
+  readonly key: string
+  readonly input: Input
+  readonly options: Pick<StreamOptions, 'method' | 'url'>
+  /** Where its stream is read, once the server has told it. */
+  readonly url?: string | undefined
+  /** Whether its end was seen. */
+  readonly ended?: boolean | undefined
+}
+
+const keyBytes = 16
+
+/** Remembers one run for as long as its tab is open, reloads included. Where a browser keeps nothing, it remembers nothing. */
+export class RunMemory<Input> {
+  readonly #name: string
+
+  constructor (name: string) {
+    this.#name = `useStream ${name}`
+  }
+
+  recall (): RememberedRun<Input> | undefined {
+    try {
+      return JSON.parse(storage().getItem(this.#name)!) ?? undefined
+    } catch {
+      // No storage, or not what was written there.
+      return undefined
+    }
+  }
+
+  keep (run: RememberedRun<Input>): void {
+    try {
+      storage().setItem(this.#name, JSON.stringify(run))
+    } catch {
+      // It is full, or refused: then a reload begins anew.
+      this.forget()
+    }
+  }
+
+  forget (): void {
+    try {
+      storage().removeItem(this.#name)
+    } catch {}
+  }
+}
+
+/** Makes a key that nobody can guess: whoever has it may read the stream. Not by `randomUUID`, which pages without TLS do not have. */
+export function newKey (): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(keyBytes)), byte => byte.toString(16).padStart(2, '0')).join('')
+}
+
+interface Storage {
+  getItem (name: string): string | null
+  setItem (name: string, value: string): void
+  removeItem (name: string): void
+}
+
+// Asking for it throws where a user has forbidden it.
+function storage (): Storage {
+  return (globalThis as unknown as { sessionStorage: Storage }).sessionStorage
+}

@@ -1,0 +1,54 @@
+import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import type { Client, StreamOptions } from '../client/client.js'
+import type { ClientInput, ClientProgress, ClientResult, Contracts } from '../client/contracts.js'
+import { RunMemory } from './run-memory.js'
+import type { StreamSnapshot } from './stream-run.js'
+import { StreamStore } from './stream-store.js'
+
+/** Options of `useStream`. */
+export interface UseStreamOptions {
+  /** How many of the newest progress `progress` holds: a page that shows all of a long stream would be slower with each. @default 10_000 */
+  readonly keep?: number
+  /**
+   * Remembers the run under this name in `sessionStorage`, its input included, so that the page goes on with it after a reload. Only for
+   * routes that keep their streams. @default nothing is remembered
+   */
+  readonly resume?: string | undefined
+}
+
+/** A stream as a component sees it, and what the component does with it. The functions stay the same from one rendering to the next. */
+export interface StreamHandle<Input, Progress, Result> extends StreamSnapshot<Progress, Result> {
+  /**
+   * Calls the command, and leaves the call before. Returns a promise of the result, which may be left alone: an error is in `error` as well, and
+   * no unhandled rejection.
+   */
+  start (input: Input, options?: StreamOptions): Promise<Result>
+  /** Cancels the command. Resolves when the server has said how it ended; never rejects. */
+  cancel (): Promise<void>
+  /** Leaves the stream, forgets it and what it has told. Cancels nothing: one that the server keeps goes on. */
+  reset (): void
+}
+
+const defaultKeep = 10_000
+
+/**
+ * Calls a command from a component and renders its progress, once a frame of the screen at most. A component that goes away leaves
+ * its stream: one that the server keeps goes on, another ends. Make the client outside of components: another client is another stream.
+ */
+export function useStream<C extends Contracts, Name extends keyof C & string> (
+  client: Client<C>, name: Name, { keep = defaultKeep, resume }: UseStreamOptions = {}
+): StreamHandle<ClientInput<C[Name]>, ClientProgress<C[Name]>, ClientResult<C[Name]>> {
+  const store = useMemo(() => new StreamStore<ClientInput<C[Name]>, ClientProgress<C[Name]>, ClientResult<C[Name]>>({
+    start: (input, options) => client.stream(name, input, options),
+    attach: url => client.attach<Name>(url)
+  }, { keep, memory: resume === undefined ? undefined : new RunMemory(resume) }), [client, name, keep, resume])
+  useEffect(() => {
+    store.resume()
+    return () => store.leave()
+  }, [store])
+  const snapshot = useSyncExternalStore(store.subscribe, store.snapshot, store.serverSnapshot)
+  return useMemo(() => {
+    const { start, cancel, reset } = store
+    return { ...snapshot, start, cancel, reset }
+  }, [snapshot, store])
+}
