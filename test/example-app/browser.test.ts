@@ -84,7 +84,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     const requests = app.logs.filter(({ req }) => req !== undefined).map(({ req }) => `${req.method} ${req.url}`)
     t.equal(requests.filter(line => line.startsWith('POST /jobs/')).length, 1)
     t.equal(requests.filter(line => line.startsWith('GET /streams/')).length, 3)
-    t.strictSame(tab.complaints.filter(text => !text.startsWith('network: ')), [])
+    t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
   })
 
   t.test('starts once where its answer is lost', async t => {
@@ -97,7 +97,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await tab.until(isIn('finished'))
     t.ok(app.logs.filter(({ req }) => req?.url === '/jobs/process-files').length > 1, 'it was sent again')
     t.equal(app.logs.filter(({ msg }) => msg === 'file was read').length, 9)
-    t.strictSame(tab.complaints.filter(text => !text.startsWith('network: ')), [])
+    t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
   })
 
   t.test('cancels', async t => {
@@ -143,7 +143,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     proxy.mend()
     await tab.until(isIn('cancelled'))
     t.equal((await ended).reason, 'cancelled')
-    t.strictSame(tab.complaints.filter(text => !text.startsWith('network: ')), [])
+    t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
   })
 
   t.test('says so when the server ends the job', async t => {
