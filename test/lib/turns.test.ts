@@ -1,5 +1,5 @@
 import t from 'tap'
-import { inLaterTurn, inTurns, maxTurnMs } from '../../lib/turns.js'
+import { TurnClock, inLaterTurn, inTurns, maxTurnMs } from '../../lib/turns.js'
 
 /** Whether a call comes at once; on a busy machine a turn may be over before that. */
 function callsAtOnce (make: () => { next: () => void, calls: () => number }): boolean {
@@ -95,4 +95,29 @@ t.test('lets others have their turn where its own has taken too long, and begins
     await new Promise(setImmediate)
   }
   t.fail('no call came at once')
+})
+
+t.test('gives those that begin in one turn of the event loop one time for all of them', async t => {
+  const [first, second] = [new TurnClock(), new TurnClock()]
+  await new Promise(setImmediate)
+  first.begin()
+  takeATurn()
+  second.begin()
+  t.equal(first.isOver(), true)
+  t.equal(second.isOver(), true, 'it was woken in the same turn, after the other')
+  // On a busy machine a turn may be over before it is asked.
+  let isOver = true
+  for (let attempt = 0; attempt < 50 && isOver; attempt++) {
+    await new Promise(setImmediate)
+    second.begin()
+    isOver = second.isOver()
+  }
+  t.equal(isOver, false, 'the next turn has its own')
+})
+
+t.test('reads the clock after each of the first steps, and then after as many at a time', async t => {
+  const clock = new TurnClock()
+  clock.begin()
+  takeATurn()
+  t.strictSame(Array.from({ length: 17 }, () => clock.isOver()), [...Array(8).fill(true), ...Array(7).fill(false), true, false])
 })
