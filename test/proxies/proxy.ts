@@ -110,13 +110,16 @@ export interface ProxyOptions {
   readonly silenceMs?: number
   /** Changes the configuration further, for what one test is about. */
   readonly edit?: (config: string) => string
+  /** What it writes goes there. @default the folder of the test */
+  readonly folder?: string
 }
 
 /** Runs a proxy in front of an app. It ends with the test, and with the test's process if that ends first. */
-export async function startProxy (t: Test, kind: ProxyKind, appPort: number, { silenceMs, edit = text => text }: ProxyOptions = {}): Promise<RunningProxy> {
+export async function startProxy (
+  t: Test, kind: ProxyKind, appPort: number, { silenceMs, edit = text => text, folder = t.testdir() }: ProxyOptions = {}
+): Promise<RunningProxy> {
   const program = await find(kind.name)
   if (program === undefined) throw new Error(`${kind.name} is not installed`)
-  const folder = t.testdir()
   const ca = await makeCertificate(folder)
   const documented = await readFile(join(root, kind.file), 'utf8')
   // Between the moment when a port is found free and the proxy's start another test may have taken it.

@@ -8,15 +8,17 @@ export class CuttingProxy {
   readonly #sockets = new Set<Socket>()
   #refuses = false
   #losesAnswers = false
+  #port = 0
   url = ''
 
   async start (t: Test, port: number): Promise<this> {
+    this.#port = port
     const server = createServer(client => {
       if (this.#refuses) {
         client.resetAndDestroy()
         return
       }
-      const app = connect(port, '127.0.0.1')
+      const app = connect(this.#port, '127.0.0.1')
       app.on('data', () => {
         if (this.#losesAnswers) client.destroy()
       })
@@ -49,6 +51,11 @@ export class CuttingProxy {
   break (): void {
     this.#refuses = true
     this.cut()
+  }
+
+  /** Passes new connections on to another server. */
+  leadTo (port: number): void {
+    this.#port = port
   }
 
   /** Passes requests on, and cuts their connections before the answer, until `mend`. */
