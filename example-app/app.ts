@@ -6,12 +6,18 @@ import type { StreamLog } from '../index.js'
 import { orders } from './orders/plugin.js'
 import { pages } from './pages.js'
 import { processing } from './processing/plugin.js'
+import { requestBodies } from './request-bodies.js'
+import { uploads as uploadRoutes } from './uploads/plugin.js'
+import type { UploadOptions } from './uploads/upload-folder.js'
 
 export interface AppOptions {
   /** Whose entries are the ids of files. @default the `files` folder beside this file */
   readonly filesDir?: string
   /** Keeps the streams of jobs. @default one in memory, for ten minutes after their end */
   readonly streamLog?: StreamLog
+  readonly uploads?: UploadOptions
+  /** How long a client may take to send a request, or the next piece of an upload, in milliseconds. @default 60_000 */
+  readonly bodyTimeoutMs?: number
   /** @default false */
   readonly logger?: FastifyServerOptions['logger']
 }
@@ -20,16 +26,19 @@ export interface AppOptions {
 export async function buildApp ({
   filesDir = fileURLToPath(new URL('files', import.meta.url)),
   streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000 }),
+  uploads = {},
+  bodyTimeoutMs,
   logger = false
 }: AppOptions = {}): Promise<FastifyInstance> {
-  // Without a timeout of its own, Fastify waits for ever for the rest of a request.
-  const app = fastify({ logger, requestTimeout: 60_000 })
+  const app = fastify({ logger })
+  await app.register(requestBodies, { bodyTimeoutMs })
   // For all streams together: the services behind the event handlers do not grow with the number of clients.
   await app.register(streamingMediator, { maxConcurrentEventHandlers: 3, streamLog })
   // Where the streams of jobs are read, resumed and cancelled. Nobody signs in here: whoever has an id may.
   await app.register(streamRoutes, { prefix: '/streams', owner: 'public' })
 
   await app.register(processing, { filesDir })
+  await app.register(uploadRoutes, uploads)
   await app.register(orders)
   await app.register(pages)
   return app

@@ -1,9 +1,12 @@
 import { createClient } from '../../lib/client/index.js'
 import type { ProcessOrders } from '../orders/contracts.js'
 import type { ProcessFiles } from '../processing/contracts.js'
+import type { ProcessUploads, WatchUploads } from '../uploads/contracts.js'
 
 /** Calls the commands of the app. It needs nothing of them but their types. */
 export const client = createClient<{
   'process-files': typeof ProcessFiles
   'process-orders': typeof ProcessOrders
+  'process-uploads': typeof ProcessUploads
+  'watch-uploads': typeof WatchUploads
 }>({ baseUrl: '/commands' })

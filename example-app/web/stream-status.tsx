@@ -27,7 +27,8 @@ export function isRunning (status: ClientStreamState): boolean {
   return status === 'connecting' || status === 'open' || status === 'reconnecting'
 }
 
-function messageOf (error: unknown): string {
+/** What a stream has failed with, in words. */
+export function messageOf (error: unknown): string {
   if (error instanceof ClientError) return error.problem?.detail ?? error.problem?.title ?? error.message
   return error instanceof Error ? error.message : String(error)
 }

@@ -4,7 +4,6 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { buildApp } from '../../example-app/app.js'
 import { deferred } from '../support/app.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { namesOf } from '../support/frames.js'
@@ -61,12 +60,6 @@ t.test('loses no stream silently when it is told to end, once or twice', async t
   t.equal(completed + failed, 100)
   t.ok(failed > 0, 'some were in the middle')
   t.equal(code, 0)
-})
-
-t.test('does not wait for ever for the rest of a request', async t => {
-  const app = await buildApp()
-  t.teardown(() => app.close())
-  t.equal(app.server.requestTimeout, 60_000)
 })
 
 t.test('says what is wrong with its port', async t => {

@@ -1,0 +1,133 @@
+import { keptFiles } from './kept-files.js'
+import type { KeptFile } from './kept-files.js'
+import { sendFile } from './send-file.js'
+
+export type UploadPhase = 'waiting' | 'sending' | 'interrupted' | 'complete' | 'failed' | 'cancelled'
+
+/** One file, as the page shows it. */
+export interface PageUpload {
+  readonly uploadId: string
+  readonly name: string
+  readonly sizeBytes: number
+  readonly phase: UploadPhase
+  /** In words. */
+  readonly error?: string
+}
+
+const mostAtOnce = 2
+const idBytes = 16
+
+/** The uploads of this browser: sends two files at once, and goes on with those of the page before. */
+export class Uploader {
+  #uploads: readonly PageUpload[] = []
+  readonly #files = new Map<string, KeptFile>()
+  readonly #sending = new Map<string, AbortController>()
+  readonly #listeners = new Set<() => void>()
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => { this.#listeners.delete(listener) }
+  }
+
+  readonly snapshot = (): readonly PageUpload[] => this.#uploads
+
+  /** Goes on with what the page before has left. */
+  async resume (): Promise<void> {
+    for (const kept of await keptFiles.all()) this.#show(kept)
+    this.#sendNext()
+  }
+
+  async add (files: Iterable<File>): Promise<void> {
+    for (const file of files) {
+      const kept: KeptFile = { uploadId: newId(), name: file.name, sizeBytes: file.size, addedAt: Date.now(), file }
+      // First, so that it is there after a reload at any moment.
+      await keptFiles.keep(kept)
+      this.#show(kept)
+    }
+    this.#sendNext()
+  }
+
+  /** Gives an upload up, on the server too. */
+  async cancel (uploadId: string): Promise<void> {
+    const { phase } = this.#uploads.find(upload => upload.uploadId === uploadId)!
+    if (phase === 'complete' || phase === 'cancelled') return
+    this.#change(uploadId, { phase: 'cancelled' })
+    this.#sending.get(uploadId)?.abort()
+    this.#files.delete(uploadId)
+    await keptFiles.forget(uploadId)
+    // The server forgets it by itself where it cannot be told.
+    await fetch(`/uploads/${uploadId}`, { method: 'DELETE' }).catch(() => {})
+  }
+
+  async cancelAll (): Promise<void> {
+    // The waiting ones first, so that none of them begins.
+    const open = this.#uploads.filter(({ phase }) => phase !== 'complete' && phase !== 'cancelled').reverse()
+    await Promise.all(open.map(async ({ uploadId }) => await this.cancel(uploadId)))
+  }
+
+  /** Takes what has ended from the list. */
+  async clear (): Promise<void> {
+    const ended = this.#uploads.filter(({ phase }) => hasEnded(phase))
+    this.#publish(this.#uploads.filter(({ phase }) => !hasEnded(phase)))
+    for (const { uploadId } of ended) await keptFiles.forget(uploadId)
+  }
+
+  #show (kept: KeptFile): void {
+    if (this.#uploads.some(({ uploadId }) => uploadId === kept.uploadId)) return
+    const { uploadId, name, sizeBytes, file } = kept
+    if (file !== undefined) this.#files.set(uploadId, kept)
+    this.#publish([...this.#uploads, { uploadId, name, sizeBytes, phase: file === undefined ? 'complete' : 'waiting' }])
+  }
+
+  #sendNext (): void {
+    for (const { uploadId, phase } of this.#uploads) {
+      if (this.#sending.size >= mostAtOnce) return
+      if (phase === 'waiting' && !this.#sending.has(uploadId)) void this.#send(this.#files.get(uploadId)!)
+    }
+  }
+
+  async #send (kept: KeptFile): Promise<void> {
+    const { uploadId, file: _, ...rest } = kept
+    const controller = new AbortController()
+    const { signal } = controller
+    this.#sending.set(uploadId, controller)
+    const send = async (): Promise<void> => {
+      await sendFile(kept, { signal, onPhase: phase => this.#change(uploadId, { phase }) })
+    }
+    try {
+      await keptFiles.keep({ ...kept, begun: true })
+      // One tab at a time; another one looks what there is to do when this one has done it, or is closed. Pages without TLS have no locks.
+      if ('locks' in navigator) await navigator.locks.request(`upload ${uploadId}`, { signal }, send)
+      else await send()
+      await keptFiles.keep({ uploadId, ...rest })
+      this.#change(uploadId, { phase: 'complete' })
+    } catch (error) {
+      if (!signal.aborted) {
+        await keptFiles.forget(uploadId)
+        this.#change(uploadId, { phase: 'failed', error: error instanceof Error ? error.message : String(error) })
+      }
+    } finally {
+      this.#files.delete(uploadId)
+      this.#sending.delete(uploadId)
+      this.#sendNext()
+    }
+  }
+
+  #change (uploadId: string, change: Partial<PageUpload>): void {
+    this.#publish(this.#uploads.map(upload => upload.uploadId === uploadId && upload.phase !== 'cancelled' ? { ...upload, ...change } : upload))
+  }
+
+  #publish (uploads: readonly PageUpload[]): void {
+    this.#uploads = uploads
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+export function hasEnded (phase: UploadPhase): boolean {
+  return phase === 'complete' || phase === 'failed' || phase === 'cancelled'
+}
+
+// Not by `randomUUID`, which pages without TLS do not have.
+function newId (): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(idBytes)), byte => byte.toString(16).padStart(2, '0')).join('')
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { Tab, chromiumMissing } from '../support/chromium.js'
+import { RunningApp, exampleFiles } from './running-app.js'
+
+const mebibyte = 2 ** 20
+
+t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
+  t.test('uploads files that are picked, and says what is in them', async t => {
+    const { tab } = await open(t)
+    await tab.page.getByLabel('Pick files').setInputFiles([
+      { name: 'grüße.txt', mimeType: 'text/plain', buffer: Buffer.from('one\ntwo\n') },
+      { name: '../<b>empty</b>', mimeType: '', buffer: Buffer.alloc(0) }
+    ])
+    const sha256 = createHash('sha256').update('one\ntwo\n').digest('hex')
+    await tab.page.getByText(`2 lines, SHA-256 ${sha256}`).waitFor()
+    await tab.page.getByText('0 lines, SHA-256 e3b0c44298fc').waitFor()
+    await tab.page.getByText('2 files uploaded.').waitFor()
+    t.equal(await tab.page.getByRole('progressbar', { name: /^grüße\.txt/ }).getAttribute('value'), '8')
+    await shoot(tab, 'files-done')
+
+    await tab.reload()
+    await tab.page.getByText(`2 lines, SHA-256 ${sha256}`).waitFor()
+    await tab.page.getByRole('button', { name: 'Clear the list' }).click()
+    await tab.page.getByText('No files yet.').waitFor()
+    await tab.reload()
+    await tab.page.getByText('No files yet.').waitFor()
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('uploads files that are dropped', async t => {
+    const { tab } = await open(t)
+    const data = await tab.page.evaluateHandle(`(() => {
+      const data = new DataTransfer()
+      data.items.add(new File(['one\\n'], 'dropped.txt'))
+      return data
+    })()`)
+    await tab.page.dispatchEvent('.drop', 'drop', { dataTransfer: data })
+    await tab.page.getByText('1 line, SHA-256').waitFor()
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('goes on after a reload in the middle, and cancels another one', async t => {
+    const { tab, app, big } = await open(t)
+    await slow(tab)
+    const received = watchOffsets(app)
+    await tab.page.getByLabel('Pick files').setInputFiles([big('a.bin', 24), big('b.bin', 24), big('c.bin', 24)])
+    await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
+    await tab.page.getByText('Uploading: 0 of 3 files complete…').waitFor()
+    t.ok(await tab.page.getByText('Waiting').isVisible(), 'two at a time')
+    await shoot(tab, 'files-uploading')
+    await tab.page.setViewportSize({ width: 360, height: 900 })
+    t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
+    await shoot(tab, 'files-phone')
+    await tab.reload()
+    await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
+    await tab.page.getByRole('button', { name: 'Cancel b.bin' }).click()
+    await tab.page.getByText('Uploading: 0 of 2 files complete…').waitFor()
+    await fast(tab)
+    await tab.page.getByText('2 files uploaded.').waitFor()
+    await tab.until("document.querySelectorAll('.contents code').length === 2")
+    t.match(await tab.page.locator('li[data-phase=cancelled]').textContent(), /b\.bin.*Cancelled/)
+    t.ok(received().some(offset => offset > 0), `went on at ${received().join()}`)
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('cancels all', async t => {
+    const { tab, big } = await open(t, { dark: true })
+    await slow(tab)
+    await tab.page.getByLabel('Pick files').setInputFiles([big('a.bin', 24), big('b.bin', 24), big('c.bin', 24)])
+    await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
+    await shoot(tab, 'files-dark')
+    await tab.page.getByRole('button', { name: 'Cancel all' }).click()
+    await tab.until("document.querySelectorAll('li[data-phase=cancelled]').length === 3")
+    await tab.reload()
+    await tab.page.getByText('No files yet.').waitFor()
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('says in words why a file is refused', async t => {
+    const { tab } = await open(t, { uploads: { maxBytes: 10 } })
+    await tab.page.getByLabel('Pick files').setInputFiles([{ name: 'long.txt', mimeType: '', buffer: Buffer.alloc(11) }])
+    await tab.page.getByText('A file may have 10 bytes at most').waitFor()
+    t.equal(await tab.page.locator('li').getAttribute('data-phase'), 'failed')
+  })
+})
+
+async function open (t: Test, { dark = false, uploads = {} }: { dark?: boolean, uploads?: object } = {}) {
+  const dir = t.testdir({ temp: {} })
+  const app = await new RunningApp().start(t, exampleFiles, { uploads: { ...uploads, tempDir: join(dir, 'temp') } })
+  const tab = await Tab.open(t, app.url, { dark })
+  const big = (name: string, mebibytes: number): string => {
+    writeFileSync(join(dir, name), '')
+    truncateSync(join(dir, name), mebibytes * mebibyte)
+    return join(dir, name)
+  }
+  return { app, tab, big }
+}
+
+async function throttle (tab: Tab, uploadThroughput: number): Promise<void> {
+  const session = await tab.page.context().newCDPSession(tab.page)
+  await session.send('Network.enable')
+  await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput })
+}
+
+/** Sends as a bad line does. */
+const slow = async (tab: Tab): Promise<void> => await throttle(tab, 2 * mebibyte)
+const fast = async (tab: Tab): Promise<void> => await throttle(tab, -1)
+
+/** The offsets at which requests have begun. */
+function watchOffsets (app: RunningApp): () => number[] {
+  const offsets: number[] = []
+  app.instance.server.on('request', ({ headers, method }) => { if (method === 'PATCH') offsets.push(Number(headers['upload-offset'])) })
+  return () => offsets
+}
+
+async function shoot (tab: Tab, name: string): Promise<void> {
+  const { SHOTS: folder } = process.env
+  if (folder === undefined) return
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, `${name}.png`), await tab.screenshot())
+}
