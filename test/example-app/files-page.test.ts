@@ -45,7 +45,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
 
   t.test('goes on after a reload in the middle, and cancels another one', async t => {
     const { tab, app, big } = await open(t)
-    await slow(tab)
+    const mend = await slow(tab)
     const received = watchOffsets(app)
     await tab.page.getByLabel('Pick files').setInputFiles([big('a.bin', 24), big('b.bin', 24), big('c.bin', 24)])
     await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
@@ -59,7 +59,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
     await tab.page.getByRole('button', { name: 'Cancel b.bin' }).click()
     await tab.page.getByText('Uploading: 0 of 2 files complete…').waitFor()
-    await fast(tab)
+    await mend()
     await tab.page.getByText('2 files uploaded.').waitFor()
     await tab.until("document.querySelectorAll('.contents code').length === 2")
     t.match(await tab.page.locator('li[data-phase=cancelled]').textContent(), /b\.bin.*Cancelled/)
@@ -100,15 +100,16 @@ async function open (t: Test, { dark = false, uploads = {} }: { dark?: boolean, 
   return { app, tab, big }
 }
 
-async function throttle (tab: Tab, uploadThroughput: number): Promise<void> {
+/** Sends as a bad line does. Returns what mends the line. */
+async function slow (tab: Tab): Promise<() => Promise<void>> {
   const session = await tab.page.context().newCDPSession(tab.page)
   await session.send('Network.enable')
-  await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput })
+  const send = async (uploadThroughput: number): Promise<void> => {
+    await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput })
+  }
+  await send(mebibyte)
+  return async () => await send(-1)
 }
-
-/** Sends as a bad line does. */
-const slow = async (tab: Tab): Promise<void> => await throttle(tab, 2 * mebibyte)
-const fast = async (tab: Tab): Promise<void> => await throttle(tab, -1)
 
 /** The offsets at which requests have begun. */
 function watchOffsets (app: RunningApp): () => number[] {

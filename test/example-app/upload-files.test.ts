@@ -136,6 +136,7 @@ t.test('holds nothing of a file in memory', async t => {
   const rss = (of: number): number => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${of}/status`, 'utf8'))![1]) * 1_024
   // tsx runs the server in a process of its own.
   const [server = pid] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+  t.match(readFileSync(`/proc/${server}/cmdline`, 'utf8'), /node.*server\.ts/)
   const chunk = Buffer.alloc(mebibyte, 'line of text\n')
   const send = async (path: string, method: string, headers: Record<string, string>, mebibytes: number, before = '', after = ''): Promise<number> => {
     const request = httpRequest(url + path, { method, headers })
