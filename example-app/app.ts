@@ -3,6 +3,7 @@ import fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { MemoryStreamLog, streamRoutes, streamingMediator } from '../index.js'
 import type { StreamLog } from '../index.js'
+import { downloads } from './downloads/plugin.js'
 import { orders } from './orders/plugin.js'
 import { pages } from './pages.js'
 import { processing } from './processing/plugin.js'
@@ -39,6 +40,7 @@ export async function buildApp ({
 
   await app.register(processing, { filesDir })
   await app.register(uploadRoutes, uploads)
+  await app.register(downloads, { filesDir })
   await app.register(orders)
   await app.register(pages)
   return app

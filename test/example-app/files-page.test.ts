@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Tab, chromiumMissing } from '../support/chromium.js'
+import { CuttingProxy } from '../support/cutting-proxy.js'
 import { RunningApp, exampleFiles } from './running-app.js'
 
 const mebibyte = 2 ** 20
@@ -19,7 +20,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     await tab.page.getByText(`2 lines, SHA-256 ${sha256}`).waitFor()
     await tab.page.getByText('0 lines, SHA-256 e3b0c44298fc').waitFor()
     await tab.page.getByText('2 files uploaded.').waitFor()
-    t.equal(await tab.page.getByRole('progressbar', { name: /^grüße\.txt/ }).getAttribute('value'), '8')
+    t.equal(await tab.page.getByRole('progressbar', { name: /^grüße\.txt/ }).getAttribute('value'), '1')
     await shoot(tab, 'files-done')
 
     await tab.reload()
@@ -67,6 +68,22 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     t.strictSame(tab.complaints, [])
   })
 
+  t.test('goes on when the connection was lost', async t => {
+    const { tab, big, proxy, app } = await open(t)
+    const mend = await slow(tab)
+    const offsets = watchOffsets(app)
+    await tab.page.getByLabel('Pick files').setInputFiles([big('a.bin', 24)])
+    await tab.until("document.querySelector('li progress')?.value > 0")
+    proxy.break()
+    await tab.page.getByText('The connection was lost: it goes on by itself').waitFor()
+    await shoot(tab, 'files-interrupted')
+    await mend()
+    proxy.mend()
+    await tab.page.getByText('1 file uploaded.').waitFor()
+    t.ok(offsets().length > 1 && offsets().slice(1).every(offset => offset > 0), `went on at ${offsets().join()}`)
+    t.strictSame(tab.complaints.filter(text => !text.includes('net::ERR_')), [])
+  })
+
   t.test('cancels all', async t => {
     const { tab, big } = await open(t, { dark: true })
     await slow(tab)
@@ -91,13 +108,14 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
 async function open (t: Test, { dark = false, uploads = {} }: { dark?: boolean, uploads?: object } = {}) {
   const dir = t.testdir({ temp: {} })
   const app = await new RunningApp().start(t, exampleFiles, { uploads: { ...uploads, tempDir: join(dir, 'temp') } })
-  const tab = await Tab.open(t, app.url, { dark })
+  const proxy = await new CuttingProxy().start(t, app.port)
+  const tab = await Tab.open(t, proxy.url, { dark })
   const big = (name: string, mebibytes: number): string => {
     writeFileSync(join(dir, name), '')
     truncateSync(join(dir, name), mebibytes * mebibyte)
     return join(dir, name)
   }
-  return { app, tab, big }
+  return { app, tab, big, proxy }
 }
 
 /** Sends as a bad line does. Returns what mends the line. */

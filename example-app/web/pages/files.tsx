@@ -60,7 +60,7 @@ export default function Files () {
       <h2>In a terminal</h2>
       <p>Files of a form, or one file as the body:</p>
       <CurlLine>{`curl -N -F file=@big.bin ${location.origin}/upload-files`}</CurlLine>
-      <CurlLine>{`curl -N -X POST -T big.bin ${location.origin}/upload-files?name=big.bin`}</CurlLine>
+      <CurlLine>{`curl -N -X POST -T big.bin '${location.origin}/upload-files?name=big.bin'`}</CurlLine>
       <p>What has arrived of an upload, and what is in it:</p>
       <CurlLine>{`curl -N '${location.origin}/commands/watch-uploads?uploadIds=${uploads[0]?.uploadId ?? '<id>'}'`}</CurlLine>
       <CurlLine>{curlPost('/jobs/process-uploads', { fileIds: [uploads[0]?.uploadId ?? '<id>'] })}</CurlLine>

@@ -29,7 +29,7 @@ export function UploadedFile ({ upload: { uploadId, name, sizeBytes, phase, erro
   return (
     <li data-phase={phase}>
       <div className='file'>
-        <Bar label={name} value={received} max={Math.max(sizeBytes, 1)}>
+        <Bar label={name} value={isComplete ? 1 : received / Math.max(sizeBytes, 1)} max={1}>
           {phase === 'sending' || isComplete ? `${bytes(received)} of ${bytes(sizeBytes)}` : words[phase]}
         </Bar>
         {phase !== 'complete' && phase !== 'failed' && phase !== 'cancelled' && (
