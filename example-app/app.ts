@@ -3,7 +3,10 @@ import fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { MemoryStreamLog, streamRoutes, streamingMediator } from '../index.js'
 import type { StreamLog } from '../index.js'
+import { database } from './database/plugin.js'
 import { downloads } from './downloads/plugin.js'
+import { exporting } from './exporting/plugin.js'
+import { importing } from './importing/plugin.js'
 import { orders } from './orders/plugin.js'
 import { pages } from './pages.js'
 import { processing } from './processing/plugin.js'
@@ -14,6 +17,8 @@ import type { UploadOptions } from './uploads/upload-folder.js'
 export interface AppOptions {
   /** Whose entries are the ids of files. @default the `files` folder beside this file */
   readonly filesDir?: string
+  /** Of a PostgreSQL server. @default a database inside the process, in memory, loaded when it is needed */
+  readonly databaseUrl?: string | undefined
   /** Keeps the streams of jobs. @default one in memory, for ten minutes after their end */
   readonly streamLog?: StreamLog
   readonly uploads?: UploadOptions
@@ -26,7 +31,9 @@ export interface AppOptions {
 /** Builds the app, one plugin for each thing it does. It does not listen yet. */
 export async function buildApp ({
   filesDir = fileURLToPath(new URL('files', import.meta.url)),
-  streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000 }),
+  databaseUrl,
+  // An import of millions of rows has thousands of frames, and a page that was reloaded reads all of them again.
+  streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000, maxEntries: 10_000, maxBytes: 4 * 1_048_576 }),
   uploads = {},
   bodyTimeoutMs,
   logger = false
@@ -42,6 +49,9 @@ export async function buildApp ({
   await app.register(uploadRoutes, uploads)
   await app.register(downloads, { filesDir })
   await app.register(orders)
+  await app.register(database, { url: databaseUrl })
+  await app.register(importing, { database: app.database })
+  await app.register(exporting, { database: app.database })
   await app.register(pages)
   return app
 }
