@@ -92,9 +92,10 @@ async function requireSmallBody ({ headers: { 'content-length': length } }: Fast
   if (Number(length) > maxUploadBytes) throw new FileTooLargeError(maxUploadBytes)
 }
 
-async function * limited (body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+// Leaving it must not cut the connection, on which the answer goes.
+async function * limited (body: Readable): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0
-  for await (const chunk of body) {
+  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length
     if (bytes > maxUploadBytes) throw new FileTooLargeError(maxUploadBytes)
     yield chunk

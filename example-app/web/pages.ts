@@ -9,6 +9,8 @@ interface Page {
 /** The pages of the gallery, each loaded when it is opened. The server knows their paths by `../pages.ts`. */
 export const pages: readonly Page[] = [
   { path: '/', title: 'Files', load: async () => await import('./pages/files.js') },
+  { path: '/import', title: 'Import', load: async () => await import('./pages/import.js') },
+  { path: '/export', title: 'Export', load: async () => await import('./pages/export.js') },
   { path: '/orders', title: 'Orders', load: async () => await import('./pages/orders.js') },
   { path: '/downloads', title: 'Downloads', load: async () => await import('./pages/downloads.js') }
 ]
