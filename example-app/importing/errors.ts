@@ -17,6 +17,4 @@ export const UploadExistsError = createError('EXAMPLE_ERR_UPLOAD_EXISTS', 'This 
 
 export const TooManyUploadsError = createError('EXAMPLE_ERR_TOO_MANY_UPLOADS', 'Too many uploads wait for their import: come back later', 503)
 
-export const UnknownImportError = createError('EXAMPLE_ERR_UNKNOWN_IMPORT', 'There is no such import, or no more', 404)
-
 export const TableEmptiedError = createError('EXAMPLE_ERR_TABLE_EMPTIED', 'The table was emptied during the import', 409)

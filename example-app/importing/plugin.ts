@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import { commandRoute } from '../../index.js'
 import type { Database } from '../database/database.js'
 import { FileId, ImportCsv, ImportPeople, RowsImported } from './contracts.js'
-import { FileTooLargeError, UnknownImportError } from './errors.js'
+import { FileTooLargeError } from './errors.js'
 import { importRows } from './import-rows.js'
 import { sampleCsv } from './sample.js'
 import { Uploads, maxUploadBytes } from './uploads.js'
@@ -40,11 +40,10 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
   })
   app.get('/import/tally', async () => tally)
 
-  // Also of an import that was cancelled: a batch that was on its way by then is waited for.
+  // Also of an import that was cancelled: a batch that was on its way by then is waited for. None is in of one that never began.
   app.get<{ Params: { id: string } }>('/import/runs/:id', async ({ params: { id } }) => {
     const [run] = await database.query<{ rows: number }>('SELECT rows FROM imports WHERE id = $1 FOR UPDATE', [id])
-    if (run === undefined) throw new UnknownImportError()
-    return run
+    return run ?? { rows: 0 }
   })
 
   app.get<{ Querystring: { rows: number, good: boolean } }>('/import/sample.csv', {

@@ -13,11 +13,11 @@ const words: Readonly<Record<ClientStreamState, string>> = {
   cancelled: 'Cancelled.'
 }
 
-/** Says how a stream stands, to everybody: also to those who hear the page. `children` take the place of the words for its state. */
+/** Says how a stream stands, to everybody: also to those who hear the page. `children`, where there are any, take the place of the words for its state. */
 export function StreamStatus ({ status, error, children }: { readonly status: ClientStreamState, readonly error: unknown, readonly children?: ReactNode }) {
   return (
     <p role='status' aria-live='polite' className='status' data-state={status}>
-      {children ?? words[status]}{(status === 'failed' || status === 'truncated') && `: ${messageOf(error)}`}
+      {children || words[status]}{(status === 'failed' || status === 'truncated') && `: ${messageOf(error)}`}
     </p>
   )
 }

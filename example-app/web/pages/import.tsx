@@ -85,8 +85,9 @@ export default function Import () {
       </form>
       {upload === undefined && failure === undefined && (
         <StreamStatus status={status} error={error}>
-          {result !== undefined && `Done: ${count(result.rows, 'row')} imported, ${count(result.duplicates, 'duplicate')}, ${result.rejected} rejected.`}
-          {imported !== undefined && status === 'cancelled' && `Cancelled: ${count(imported, 'row')} of the file are in.`}
+          {result !== undefined
+            ? `Done: ${count(result.rows, 'row')} imported, ${count(result.duplicates, 'duplicate')}, ${result.rejected} rejected.`
+            : imported !== undefined && status === 'cancelled' && `Cancelled: ${count(imported, 'row')} of the file are in.`}
         </StreamStatus>
       )}
       {imported !== undefined && status === 'failed' && <p>{count(imported, 'row')} of the file are in.</p>}
@@ -134,8 +135,7 @@ function useImportedRows (importId: string | undefined): number | undefined {
     const controller = new AbortController()
     const ask = async (): Promise<void> => {
       const response = await fetch(`/import/runs/${importId}`, { signal: controller.signal })
-      // An import whose header was wrong has not begun.
-      setRows(response.ok ? (await response.json()).rows : 0)
+      setRows((await response.json()).rows)
     }
     ask().catch(() => {})
     return () => controller.abort()
