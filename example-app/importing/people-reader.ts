@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
-import { CsvError, parse } from 'csv-parse'
-import type { Info } from 'csv-parse'
+import { parse } from 'csv-parse'
+import type { CsvError, Info } from 'csv-parse'
 import { whyNoPerson } from './check-person.js'
 import { columns } from './contracts.js'
 import type { Person, Rejected } from './contracts.js'
@@ -18,18 +18,11 @@ export interface PeopleRow {
 
 type Parsed = { readonly record: string[], readonly info: Info } | { readonly error: CsvError }
 
-const reasons: Readonly<Record<string, string>> = {
-  CSV_INVALID_CLOSING_QUOTE: 'has text behind a closing quote; a quote inside quotes is written twice',
-  INVALID_OPENING_QUOTE: 'has a quote inside a value that does not begin with one',
-  CSV_QUOTE_NOT_CLOSED: 'has a quote that is never closed, in this line or one before it'
-}
-
 /**
  * Reads the header and resolves the rows, which are read as they are asked for.
  * @throws what is wrong with the header; while rows are read, EXAMPLE_ERR_ROW_TOO_LONG and what the source throws
  */
 export async function openPeople (source: AsyncIterable<Buffer>, signal: AbortSignal): Promise<AsyncGenerator<PeopleRow, void, undefined>> {
-  let lastSkipped = -1
   const parser = parse({
     bom: true,
     info: true,
@@ -38,15 +31,15 @@ export async function openPeople (source: AsyncIterable<Buffer>, signal: AbortSi
     max_record_size: maxRowBytes,
     // Rows with too few or too many values are told like the others that are wrong.
     relax_column_count: true,
+    // A quote that does not begin a value, or text behind a closing one, is part of the value. As an error it would swallow the rows behind it.
+    relax_quotes: true,
     skip_records_with_error: true,
     on_skip (error) {
       // It goes on collecting, and would tell each further byte.
       if (error?.code === 'CSV_MAX_RECORD_SIZE') throw new RowTooLongError(maxRowBytes, Number(error['lines']))
-      // Several things may be wrong with one row.
-      if (error === undefined || error['records'] === lastSkipped) return undefined
-      lastSkipped = Number(error['records'])
       // In its place among the rows.
       parser.push({ error })
+      return undefined
     }
   })
   // What fails ends the parser, which throws it to its reader; a reader who leaves ends the source.
@@ -77,8 +70,8 @@ async function * readRows (
 ): AsyncGenerator<PeopleRow, void, undefined> {
   for await (const parsed of rows) {
     if ('error' in parsed) {
-      const { code, lines, bytes } = parsed.error as CsvError & { lines: number, bytes: number }
-      yield { bytes, rejected: { line: lines, reason: reasons[code] ?? 'is no CSV' } }
+      const { lines, bytes } = parsed.error as CsvError & { lines: number, bytes: number }
+      yield { bytes, rejected: { line: lines, reason: 'has a quote that is never closed, in this line or one before it' } }
       continue
     }
     const { record, info: { lines, bytes } } = parsed
