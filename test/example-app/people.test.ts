@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { request } from 'node:http'
 import type { ClientRequest, IncomingMessage } from 'node:http'
@@ -103,11 +103,12 @@ for (const databaseUrl of new Set([undefined, process.env['DATABASE_URL']])) {
       await empty()
       const { sending, answer } = await begin('/commands/import-csv')
       for await (const text of sampleCsv(5_500, true)) sending.write(text)
-      let streamId = ''
-      for await (const line of createInterface({ input: await answer() })) {
-        streamId ||= /"streamId":"([\w-]+)"/.exec(line)?.[1] ?? ''
-        if (line.includes('"rows":5000')) break
+      let text = ''
+      for await (const chunk of await answer()) {
+        text += chunk
+        if (text.includes('"rows":5000')) break
       }
+      const streamId = /"streamId":"([\w-]+)"/.exec(text)![1]!
       sending.destroy()
       for (let times = 1; (await app.logged('stream ended', times))['streamId'] !== streamId; times++);
       t.same(await (await fetch(`${app.url}/import/runs/${streamId}`)).json(), { rows: 5_000 })
@@ -124,9 +125,9 @@ for (const databaseUrl of new Set([undefined, process.env['DATABASE_URL']])) {
       t.equal(await put('../../etc/passwd'), 404)
       t.equal(await put('a'.repeat(31)), 400)
       t.equal(await put('b'.repeat(32), { headers: { 'content-type': 'text/plain' } }), 415)
-      const [first, second] = await Promise.all(['1', '2'].map(async key =>
+      const [first, second] = await Promise.all([randomUUID(), randomUUID()].map(async key =>
         await (await app.post('/jobs/import-people', { fileId }, { 'idempotency-key': key })).text()))
-      t.equal([first!, second!].filter(text => framesOf(text, 'complete')[0]?.rows === 1).length, 1)
+      t.equal([first!, second!].filter(text => text.includes('event: complete')).length, 1)
       t.match([first, second].join(), 'EXAMPLE_ERR_UNKNOWN_UPLOAD')
       t.equal(await count(), 1)
     })
@@ -181,7 +182,7 @@ for (const databaseUrl of new Set([undefined, process.env['DATABASE_URL']])) {
         last = line
       }
       t.equal(lines, 100_000)
-      t.same(JSON.parse(last), { email: 'person99999@example.com', name: 'Bjarne Novák, jr.', country: 'TR', born: '2004-10-02' })
+      t.same(JSON.parse(last), { email: 'person99999@example.com', name: 'Bjarne "Ørsted"', country: 'TR', born: '2004-10-03' })
 
       const frames = readFrames(await (await app.post('/jobs/export-people', { format: 'csv' })).text())
       const { url, rows, bytes } = frames.at(-1)!.data as { url: string, rows: number, bytes: number }
