@@ -1,16 +1,21 @@
 import type { StreamOptions } from '../client/client.js'
 
-/** What a page needs to go on with a run of the page before it. */
-export interface RememberedRun<Input> {
-  /** Under which the run was asked for, so that asking again does not start another. */
-  readonly key: string
+/** A run that was asked for, and whose stream is not known yet. */
+export interface AskedRun<Input> {
   readonly input: Input
-  readonly options: Pick<StreamOptions, 'method' | 'url'>
-  /** Where its stream is read, once the server has told it. */
-  readonly url?: string | undefined
-  /** Whether its end was seen. */
-  readonly ended?: boolean | undefined
+  /** With the key under which it was asked for, so that asking again does not start another. */
+  readonly options: Pick<StreamOptions, 'idempotencyKey' | 'method' | 'url'>
 }
+
+/** A run whose stream can be read. */
+export interface KnownRun {
+  readonly streamUrl: string
+  /** Whether its end was seen. */
+  readonly ended: boolean
+}
+
+/** What a page needs to go on with a run of the page before it. */
+export type RememberedRun<Input> = AskedRun<Input> | KnownRun
 
 const keyBytes = 16
 
@@ -24,9 +29,10 @@ export class RunMemory<Input> {
 
   recall (): RememberedRun<Input> | undefined {
     try {
-      return JSON.parse(storage().getItem(this.#name)!) ?? undefined
+      const run = JSON.parse(storage().getItem(this.#name)!)
+      return typeof (run.streamUrl ?? run.options.idempotencyKey) === 'string' ? run : undefined
     } catch {
-      // No storage, or not what was written there.
+      // No storage, nothing there, or not what was written.
       return undefined
     }
   }
@@ -35,7 +41,7 @@ export class RunMemory<Input> {
     try {
       storage().setItem(this.#name, JSON.stringify(run))
     } catch {
-      // It is full, or refused: then a reload begins anew.
+      // It is full, or refused: then a reload begins anew, and not with the run before this one.
       this.forget()
     }
   }

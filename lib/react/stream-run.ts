@@ -31,6 +31,7 @@ export class StreamRun<Progress, Result> {
   readonly #keep: number
   // Up to twice as much as is kept, so that each of them is moved once at most.
   #progress: Progress[] = []
+  #latest: Progress | undefined
   #count = 0
   #attempt = 0
   #result: Result | undefined
@@ -42,14 +43,16 @@ export class StreamRun<Progress, Result> {
     this.#iterator = stream[Symbol.asyncIterator]()
   }
 
-  get snapshot (): StreamSnapshot<Progress, Result> {
+  snapshot (): StreamSnapshot<Progress, Result> {
+    this.#dropEarlierAttempts()
     const { state, streamId, attempt } = this.stream
-    const progress = this.#progress.slice(-this.#keep)
-    return { status: state, progress, latest: this.#progress.at(-1), count: this.#count, result: this.#result, error: this.#error, streamId, attempt }
+    return {
+      status: state, progress: this.#newest(), latest: this.#latest, count: this.#count, result: this.#result, error: this.#error, streamId, attempt
+    }
   }
 
-  /** Resolves when the stream has ended, however it did. */
-  async follow (onChange: () => void): Promise<void> {
+  /** Resolves when the stream has ended, however it did: with what it failed with, if it did. */
+  async follow (onChange: () => void): Promise<unknown> {
     this.stream.onStateChange = onChange
     try {
       for (let next = await this.#iterator.next(); next.done !== true; next = await this.#iterator.next()) {
@@ -60,6 +63,7 @@ export class StreamRun<Progress, Result> {
     } catch (error) {
       this.#error = error
     }
+    return this.#error
   }
 
   /** Leaves the stream: one that the server keeps goes on, another ends. */
@@ -68,14 +72,23 @@ export class StreamRun<Progress, Result> {
   }
 
   #add (progress: Progress): void {
-    // The command has begun again: what was told before will be told once more.
-    if (this.stream.attempt > this.#attempt) {
-      this.#attempt = this.stream.attempt
-      this.#progress = []
-      this.#count = 0
-    }
+    this.#dropEarlierAttempts()
     this.#count++
+    this.#latest = progress
     this.#progress.push(progress)
-    if (this.#progress.length >= 2 * this.#keep) this.#progress = this.#progress.slice(-this.#keep)
+    if (this.#progress.length >= 2 * this.#keep) this.#progress = this.#newest()
+  }
+
+  #newest (): Progress[] {
+    return this.#progress.slice(Math.max(0, this.#progress.length - this.#keep))
+  }
+
+  // Where the command has begun again, what was told before will be told once more.
+  #dropEarlierAttempts (): void {
+    if (this.stream.attempt <= this.#attempt) return
+    this.#attempt = this.stream.attempt
+    this.#progress = []
+    this.#latest = undefined
+    this.#count = 0
   }
 }

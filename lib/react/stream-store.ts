@@ -1,5 +1,5 @@
 import type { StreamOptions } from '../client/client.js'
-import { ClientError } from '../client/client-error.js'
+import type { ClientError } from '../client/client-error.js'
 import type { ClientStream } from '../client/client-stream.js'
 import { beforeNextFrame } from './next-frame.js'
 import { newKey } from './run-memory.js'
@@ -50,8 +50,8 @@ export class StreamStore<Input, Progress, Result> {
   /** Leaves the stream before, and begins another. */
   readonly start = (input: Input, options: StreamOptions = {}): Promise<Result> => {
     if (this.#memory === undefined) return this.#read(this.#source.start(input, options), undefined)
-    const { method, url, idempotencyKey: key = newKey() } = options
-    return this.#read(this.#source.start(input, { ...options, idempotencyKey: key }), { key, input, options: { method, url } })
+    const { method, url, idempotencyKey = newKey() } = options
+    return this.#read(this.#source.start(input, { ...options, idempotencyKey }), { input, options: { idempotencyKey, method, url } })
   }
 
   /** Cancels the command. Resolves when the server has said how it ended. */
@@ -67,10 +67,9 @@ export class StreamStore<Input, Progress, Result> {
 
   /** Goes on with the run of the page before, if there is one. */
   resume (): void {
-    const remembered = this.#memory?.recall()
-    if (remembered === undefined) return
-    const { url, input, key, options } = remembered
-    void this.#read(url === undefined ? this.#source.start(input, { ...options, idempotencyKey: key }) : this.#source.attach(url), remembered)
+    const run = this.#memory?.recall()
+    if (run === undefined) return
+    void this.#read('streamUrl' in run ? this.#source.attach(run.streamUrl) : this.#source.start(run.input, run.options), run)
   }
 
   /** Leaves the stream: one that the server keeps goes on, another ends. */
@@ -83,23 +82,27 @@ export class StreamStore<Input, Progress, Result> {
     this.leave()
     const run = new StreamRun(stream, this.#keep)
     this.#run = run
+    // Before anything is sent.
     this.#remember(remembered)
     const ended = run.follow(() => { if (run === this.#run) this.#publishSoon() })
-    void ended.then(() => { if (run === this.#run) this.#onEnd(run) })
+    void ended.then(error => { if (run === this.#run) this.#onEnd(error) })
     this.#publish()
     return stream.result
   }
 
-  #onEnd ({ snapshot: { error }, stream: { url } }: StreamRun<Progress, Result>): void {
-    const { kind, problem } = error instanceof ClientError ? error : {} as Partial<ClientError>
-    const remembered = this.#remembered
-    if (remembered?.ended && (problem?.status === 404 || problem?.status === 410)) {
-      // Its end was seen by a page before, and by now the server has forgotten it.
-      this.reset()
-      return
+  #onEnd (error: unknown): void {
+    // What a signal was aborted with may be anything.
+    const { kind, problem } = Object(error) as Partial<ClientError>
+    const run = this.#remembered
+    if (run !== undefined && (problem?.status === 404 || problem?.status === 410)) {
+      // The server has forgotten it, and so does the page. Where a page before this one has seen the end, there is nothing to tell.
+      if ('streamUrl' in run && run.ended) return this.reset()
+      this.#remember(undefined)
+    } else if (run !== undefined && kind !== 'truncated') {
+      // One whose end was not seen is asked for again; one that was refused has nothing to come back to.
+      const { url } = this.#run!.stream
+      this.#remember(url === undefined ? undefined : { streamUrl: url, ended: true })
     }
-    // A run whose end was not seen is asked for again; one that was refused has nothing to come back to.
-    if (remembered !== undefined && kind !== 'truncated') this.#remember(url === undefined ? undefined : { ...remembered, url, ended: true })
     this.#publish()
   }
 
@@ -117,8 +120,8 @@ export class StreamStore<Input, Progress, Result> {
     this.#takeBackFrame?.()
     this.#takeBackFrame = undefined
     const url = this.#run?.stream.url
-    if (url !== undefined && this.#remembered !== undefined && this.#remembered.url === undefined) this.#remember({ ...this.#remembered, url })
-    this.#snapshot = this.#run?.snapshot ?? idle
+    if (url !== undefined && this.#remembered !== undefined && !('streamUrl' in this.#remembered)) this.#remember({ streamUrl: url, ended: false })
+    this.#snapshot = this.#run?.snapshot() ?? idle
     for (const listener of this.#listeners) listener()
   }
 }

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import type { Client, StreamOptions } from '../client/client.js'
 import type { ClientInput, ClientProgress, ClientResult, Contracts } from '../client/contracts.js'
 import { RunMemory } from './run-memory.js'
@@ -33,15 +33,18 @@ const defaultKeep = 10_000
 
 /**
  * Calls a command from a component and renders its progress, once a frame of the screen at most. A component that goes away leaves
- * its stream: one that the server keeps goes on, another ends. Make the client outside of components: another client is another stream.
+ * its stream: one that the server keeps goes on, another ends. So does one whose `name`, `keep` or `resume` changes.
  */
 export function useStream<C extends Contracts, Name extends keyof C & string> (
   client: Client<C>, name: Name, { keep = defaultKeep, resume }: UseStreamOptions = {}
 ): StreamHandle<ClientInput<C[Name]>, ClientProgress<C[Name]>, ClientResult<C[Name]>> {
+  // A client that is made anew by each rendering would otherwise end its stream by the next.
+  const current = useRef(client)
+  useEffect(() => { current.current = client })
   const store = useMemo(() => new StreamStore<ClientInput<C[Name]>, ClientProgress<C[Name]>, ClientResult<C[Name]>>({
-    start: (input, options) => client.stream(name, input, options),
-    attach: url => client.attach<Name>(url)
-  }, { keep, memory: resume === undefined ? undefined : new RunMemory(resume) }), [client, name, keep, resume])
+    start: (input, options) => current.current.stream(name, input, options),
+    attach: url => current.current.attach<Name>(url)
+  }, { keep, memory: resume === undefined ? undefined : new RunMemory(`${name} ${resume}`) }), [name, keep, resume])
   useEffect(() => {
     store.resume()
     return () => store.leave()
