@@ -107,5 +107,6 @@ interface Storage {
   key (index: number): string | null
   getItem (name: string): string | null
   setItem (name: string, value: string): void
+  removeItem (name: string): void
   clear (): void
 }

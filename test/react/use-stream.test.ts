@@ -3,6 +3,8 @@ import { renderToString } from 'react-dom/server'
 import t from 'tap'
 import { createClient } from '../../lib/client/index.js'
 import { useStream } from '../../lib/react/index.js'
+import { HostileServer, beginStream, frame, startFrame, streamId } from '../client/hostile-server.js'
+import { deferred } from '../support/app.js'
 import { HookPage, acting } from './hook-page.js'
 import { createSubject, numbers } from './subject.js'
 import type { Contracts } from './subject.js'
@@ -207,6 +209,23 @@ t.test('another name is another stream, which begins idle', async t => {
   await page.show(client, 'add')
   t.equal(page.shown.status, 'idle')
   t.match(await ends.until(1), [{ reason: 'client-closed' }])
+})
+
+t.test('where the server begins again, what was told before is dropped', async t => {
+  for (const [again, count] of [[frame('progress', `${streamId}.5-2`, { n: 1 }), 1], ['', 0]] as const) {
+    const gate = deferred()
+    const server = await new HostileServer().start(t, async (_request, response) => {
+      beginStream(response)
+      response.write(startFrame() + frame('progress', `${streamId}.2`, { n: 1 }) + frame('progress', `${streamId}.3`, { n: 2 }))
+      await gate.promise
+      response.end(startFrame({ attempt: 2 }, undefined, `${streamId}.4-2`) + again + frame('complete', `${streamId}.${5 + count}-2.end`, { total: count }))
+    })
+    const page = await HookPage.open(t, createClient<Contracts>({ baseUrl: server.url }), 'count')
+    void page.shown.start({ to: 2, label: 'n' })
+    t.match(await page.until(({ count }) => count === 2), { attempt: 1 })
+    gate.resolve()
+    t.match(await page.untilStatus('complete'), { attempt: 2, count, progress: count === 1 ? [{ n: 1 }] : [], latest: count === 1 ? { n: 1 } : undefined, result: { total: count } })
+  }
 })
 
 t.test('a server renders it idle', async t => {
