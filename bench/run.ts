@@ -13,6 +13,7 @@ import { idleRows } from './idle-rows.js'
 import { keptRows } from './kept-rows.js'
 import { manyRows } from './many-rows.js'
 import { pacedRows } from './paced-rows.js'
+import { pageRows } from './page-rows.js'
 import { partOf, writeReport } from './report.js'
 import { tablesOf } from './row.js'
 import type { Effort, Row } from './row.js'
@@ -40,7 +41,8 @@ const parts: Readonly<Record<string, (effort: Effort) => Promise<Row[]>>> = {
   'event-rate': eventRateRows,
   'event-overlap': eventOverlapRows,
   'event-memory': eventMemoryRows,
-  growth: growthRows
+  growth: growthRows,
+  page: pageRows
 }
 
 const { values } = parseArgs({

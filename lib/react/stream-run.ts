@@ -1,4 +1,5 @@
 import type { ClientStream, ClientStreamState } from '../client/client-stream.js'
+import { turn } from './turn.js'
 
 /** What a component shows of a stream. It changes once a frame of the screen at most, however many events there are. */
 export interface StreamSnapshot<Progress, Result> {
@@ -23,6 +24,9 @@ export interface StreamSnapshot<Progress, Result> {
 export const idle: StreamSnapshot<never, never> = {
   status: 'idle', progress: [], latest: undefined, count: 0, result: undefined, error: undefined, streamId: undefined, attempt: 0
 }
+
+// Half of a frame of the screen: the other is for what the page does with it.
+const turnMs = 8
 
 /** Reads one stream to its end, and keeps what a component shows of it. */
 export class StreamRun<Progress, Result> {
@@ -54,10 +58,16 @@ export class StreamRun<Progress, Result> {
   /** Resolves when the stream has ended, however it did: with what it failed with, if it did. */
   async follow (onChange: () => void): Promise<unknown> {
     this.stream.onStateChange = onChange
+    let turnAt = performance.now()
     try {
       for (let next = await this.#iterator.next(); next.done !== true; next = await this.#iterator.next()) {
         this.#add(next.value)
         onChange()
+        // What has come already is read without a pause, and would leave the page no time to be drawn.
+        if (performance.now() - turnAt > turnMs) {
+          await turn()
+          turnAt = performance.now()
+        }
       }
       this.#result = await this.stream.result
     } catch (error) {
