@@ -10,8 +10,8 @@ export interface UseStreamOptions {
   /** How many of the newest progress `progress` holds: a page that shows all of a long stream would be slower with each. @default 10_000 */
   readonly keep?: number
   /**
-   * Remembers the run under this name in `sessionStorage`, its input included, so that the page goes on with it after a reload. Only for
-   * routes that keep their streams. @default nothing is remembered
+   * Remembers the run under this name in `sessionStorage`, its input included until the server has told the stream's url, so that the page goes
+   * on with it after a reload. Without a name nothing is remembered. Only for routes that keep their streams.
    */
   readonly resume?: string | undefined
 }

@@ -35,16 +35,16 @@ export function pageAt (path: string): Page {
 }
 
 /**
- * Writes the `ts` blocks of a page as modules to a folder inside the repository, with the names of the package's entries replaced by their
- * files. A block whose first line is `// name.ts` gets that name, so that other blocks of its page can import it.
+ * Writes the `ts` and `tsx` blocks of a page as modules to a folder inside the repository, with the names of the package's entries replaced by their
+ * files. A block whose first line is `// name.ts`, or `.tsx`, gets that name, so that other blocks of its page can import it.
  */
 export async function writeModules (page: Page, folder: string): Promise<Map<Block, string>> {
   const own = join(folder, page.path.replaceAll(/[^a-z0-9]+/gi, '-'))
   await mkdir(own, { recursive: true })
   const pathTo = (file: string): string => relative(own, join(root, file)).replaceAll('\\', '/')
   const files = new Map<Block, string>()
-  for (const block of page.blocks.filter(({ language }) => language === 'ts')) {
-    const file = join(own, /^\/\/ ([\w-]+\.ts)$/m.exec(block.text)?.[1] ?? `line-${block.line}.ts`)
+  for (const block of page.blocks.filter(({ language }) => /^tsx?$/.test(language))) {
+    const file = join(own, /^\/\/ ([\w-]+\.tsx?)$/m.exec(block.text)?.[1] ?? `line-${block.line}.${block.language}`)
     // A program that listens takes any free port and prints its address.
     const source = block.text
       .replaceAll("'fastify-streaming-mediator'", `'${pathTo('index.js')}'`)

@@ -50,7 +50,7 @@ for (const page of programs) {
 async function bundled (files: ReadonlyMap<Block, string>, folder: string): Promise<Map<Block, string>> {
   const programs = [...files].filter(([{ mark }]) => mark === 'run')
   await build({
-    entryPoints: programs.map(([, file]) => file), outdir: folder, bundle: true, splitting: true, packages: 'external', format: 'esm', platform: 'node'
+    entryPoints: programs.map(([, file]) => file), outdir: folder, bundle: true, splitting: true, packages: 'external', format: 'esm', platform: 'node', jsx: 'automatic'
   })
   return new Map(programs.map(([block, file]) => [block, join(folder, basename(file).replace(/ts$/, 'js'))]))
 }

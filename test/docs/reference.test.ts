@@ -8,8 +8,8 @@ import { pageAt, pages, root } from './pages.js'
 
 const { options: compilerOptions } = ts.parseJsonConfigFileContent(
   ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config, ts.sys, root)
-const [index, kit, client] = [join(root, 'index.ts'), join(root, 'lib/testing/index.ts'), join(root, 'lib/client/index.ts')]
-const program = ts.createProgram([index, kit, client], compilerOptions)
+const [index, kit, client, react] = [join(root, 'index.ts'), join(root, 'lib/testing/index.ts'), join(root, 'lib/client/index.ts'), join(root, 'lib/react/index.ts')]
+const program = ts.createProgram([index, kit, client, react], compilerOptions)
 const checker = program.getTypeChecker()
 const exportsOf = (entry: string): Map<string, ts.Symbol> => new Map(checker
   .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!)
@@ -17,6 +17,7 @@ const exportsOf = (entry: string): Map<string, ts.Symbol> => new Map(checker
 const exported = exportsOf(index)
 const exportedByKit = exportsOf(kit)
 const exportedByClient = exportsOf(client)
+const exportedByReact = exportsOf(react)
 
 t.test('errors.md has a row for each error, with its status, and for no other', async t => {
   // Errors differ in what their constructors take, and none of them minds getting nothing.
@@ -111,6 +112,22 @@ t.test('client.md has a row for each code of the client, and for no other', asyn
   const codes = new Set(files.flatMap(file => Array.from(file.matchAll(/'(CLIENT_ERR_[A-Z_]+)'/g), ([, code]) => code!)))
   t.ok(codes.size > 5)
   t.same(rowsOf('docs/reference/client.md').map(([code]) => code!).filter(code => code.startsWith('CLIENT_ERR_')).sort(), [...codes].sort())
+})
+
+t.test('react.md has a row for each export of the hook, and for each of their members, with its default', async t => {
+  const { text } = pageAt('docs/reference/react.md')
+  t.ok(exportedByReact.size > 3)
+  t.same(exportRowsOf(text), [...exportedByReact.keys()].sort())
+  const rows = Array.from(text.matchAll(/^\| `(\w+)(?:\([^`]*\))?` \|(?:[^|]*\| `([^`]*)` \|)?/gm), ([, name, value]) => ({ name, value }))
+  for (const type of ['UseStreamOptions', 'StreamSnapshot', 'StreamHandle']) {
+    const members = membersOf(type, exportedByReact)
+    t.ok(members.length > 1, type)
+    for (const { name, doc } of members) {
+      const row = rows.find(row => row.name === name)
+      t.ok(row, `${type}.${name}`)
+      if (doc !== '') t.equal(row?.value, doc.replaceAll('_', ''), `${type}.${name} is ${doc} by default`)
+    }
+  }
 })
 
 /** The page, and its section on the test kit by itself. */

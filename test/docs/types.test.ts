@@ -4,7 +4,7 @@ import t from 'tap'
 import ts from 'typescript'
 import { pages, root, writeModules } from './pages.js'
 
-t.test('every ts block of the docs compiles with the settings of the project', { timeout: 60_000 }, async t => {
+t.test('every ts and tsx block of the docs compiles with the settings of the project', { timeout: 60_000 }, async t => {
   const folder = t.testdir()
   const places = new Map<string, string>()
   const shared: string[] = []
@@ -37,7 +37,7 @@ t.test('every js block of the docs can be parsed', async t => {
 function check (files: readonly string[]): Map<string, string[]> {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile) as { config: unknown }
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
-  const program = ts.createProgram(files, options)
+  const program = ts.createProgram(files, { ...options, jsx: ts.JsxEmit.ReactJSX })
   const problems = new Map<string, string[]>()
   for (const file of files) {
     const source = program.getSourceFile(file)

@@ -20,8 +20,6 @@ export type Shown = StreamHandle<any, any, any>
 
 export interface HookPageOptions extends UseStreamOptions {
   readonly strict?: boolean
-  /** Called by each rendering, as a component would use it. */
-  readonly onRender?: (shown: Shown) => void
 }
 
 /** A page whose one component uses the hook. */
@@ -33,7 +31,9 @@ export class HookPage<C extends Contracts> {
   readonly #complaints: unknown[] = []
 
   /** Renders it; it goes away with the test. */
-  static async open<C extends Contracts> (t: Test, client: Client<C> | (() => Client<C>), name: keyof C & string, options: HookPageOptions = {}): Promise<HookPage<C>> {
+  static async open<C extends Contracts> (
+    t: Test, client: Client<C> | (() => Client<C>), name: keyof C & string, options: HookPageOptions = {}
+  ): Promise<HookPage<C>> {
     const page = new HookPage<C>()
     const { error } = console
     console.error = (...values: unknown[]) => { page.#complaints.push(values) }
@@ -47,9 +47,9 @@ export class HookPage<C extends Contracts> {
   }
 
   /** Renders it with other options. */
-  async show (client: Client<C> | (() => Client<C>), name: keyof C & string, { strict, onRender, ...options }: HookPageOptions = {}): Promise<void> {
+  async show (client: Client<C> | (() => Client<C>), name: keyof C & string, { strict, ...options }: HookPageOptions = {}): Promise<void> {
     const Component = this.#component
-    const element = createElement(Component, { client, name, options, onRender })
+    const element = createElement(Component, { client, name, options })
     await acting(() => this.#root.render(strict ? createElement(StrictMode, null, element) : element))
   }
 
@@ -72,13 +72,12 @@ export class HookPage<C extends Contracts> {
     await acting(() => this.#root.unmount())
   }
 
-  readonly #component = ({ client, name, options, onRender }: {
-    client: Client<C> | (() => Client<C>), name: keyof C & string, options: UseStreamOptions, onRender: ((shown: Shown) => void) | undefined
+  readonly #component = ({ client, name, options }: {
+    client: Client<C> | (() => Client<C>), name: keyof C & string, options: UseStreamOptions
   }): null => {
     const shown: Shown = useStream(typeof client === 'function' ? client() : client, name, options)
     this.renderings.push(shown)
     queueMicrotask(() => this.#onRender?.())
-    onRender?.(shown)
     return null
   }
 }
