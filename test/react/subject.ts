@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { commandRoutes } from '../../index.js'
 import type { StreamingMediatorOptions } from '../../index.js'
@@ -15,6 +16,8 @@ export type Contracts = { count: typeof Count, watch: typeof Watch, add: typeof 
 /** An app whose command counts, and a client of it behind a proxy. */
 export interface Subject extends KeptApp {
   readonly client: Client<Contracts>
+  /** Of the app itself, without the proxy. */
+  readonly address: string
   readonly proxy: CuttingProxy
   /** Awaited before the second progress. */
   readonly gate: ReturnType<typeof deferred<void>>
@@ -25,7 +28,7 @@ export interface Subject extends KeptApp {
 }
 
 /** `count` tells 1, waits for the gate, and tells the rest. 404 and 409 fail, before the first progress and at the end; 1,000 waits before the first. */
-export async function createSubject (t: Test, options: StreamingMediatorOptions = {}): Promise<Subject> {
+export async function createSubject (t: Test, options: StreamingMediatorOptions = {}, addRoutes?: (app: FastifyInstance) => void): Promise<Subject> {
   tabStorage().clear()
   const kept = await createKept(t, options)
   const gate = deferred()
@@ -50,12 +53,15 @@ export async function createSubject (t: Test, options: StreamingMediatorOptions 
   })
   kept.app.mediator.addHandler(Add, ({ a, b }) => a + b)
   await kept.app.register(commandRoutes, { prefix: '/commands', commands: [Count, Watch, Add] })
-  const proxy = await new CuttingProxy().start(t, await portOf(kept.app))
+  addRoutes?.(kept.app)
+  const port = await portOf(kept.app)
+  const proxy = await new CuttingProxy().start(t, port)
   // Fast, because nothing here depends on how long it waits.
   const client = createClient<Contracts>({ baseUrl: `${proxy.url}/commands`, reconnect: { delayMs: 10, maxDelayMs: 20, minDelayMs: 10 } })
   return {
     ...kept,
     client,
+    address: `http://127.0.0.1:${port}`,
     proxy,
     gate,
     started,
