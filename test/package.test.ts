@@ -59,7 +59,21 @@ for await (const progress of client.stream('count', {}, { signal: AbortSignal.ti
 export {}
 `
 
-t.test('an app in a fresh folder that installs the tarball type-checks and runs', { timeout: 120_000 }, async t => {
+const component = `
+import { createElement } from 'react'
+import { renderToString } from 'react-dom/server'
+import { createClient } from 'fastify-streaming-mediator/client'
+import { useStream } from 'fastify-streaming-mediator/react'
+
+const client = createClient({ baseUrl: '/commands' })
+function Status () {
+  const { status, start } = useStream(client, 'count', { keep: 100, resume: 'count' })
+  return createElement('button', { onClick: () => { void start({}) } }, status)
+}
+console.log(renderToString(createElement(Status)))
+`
+
+t.test('an app in a fresh folder that installs the tarball type-checks and runs', { timeout: 240_000 }, async t => {
   const folder = t.testdir()
   // Packing builds first.
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { env })
@@ -67,7 +81,7 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   const names: string[] = packed.files.map(({ path }: { path: string }) => path)
   const extra = names.filter(name => !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|docs\/.+\.(?:md|svg|png)|docs\/guides\/proxies\/\w+(?:\.\w+)?|dist\/(?:index|(?:lib|routes|plugins)\/(?:[a-z]+\/)?[a-z0-9-]+)\.(?:js|d\.ts))$/.test(name))
   t.strictSame(extra, [], 'nothing else is in the tarball')
-  for (const name of ['dist/index.js', 'dist/index.d.ts', 'dist/lib/testing/index.js', 'dist/lib/testing/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) t.ok(names.includes(name), name)
+  for (const name of ['dist/index.js', 'dist/index.d.ts', 'dist/lib/testing/index.js', 'dist/lib/testing/index.d.ts', 'dist/lib/react/index.js', 'dist/lib/react/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) t.ok(names.includes(name), name)
 
   const { devDependencies } = JSON.parse(JSON.stringify((await import('../package.json', { with: { type: 'json' } })).default))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
@@ -78,7 +92,7 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
   }))
   const dependency = (name: string): string => `${name}@${devDependencies[name]}`
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename),
-    ...['fastify', '@sinclair/typebox', 'typescript', '@types/node'].map(dependency)], { cwd: folder, env })
+    ...['fastify', '@sinclair/typebox', 'typescript', '@types/node', 'react', 'react-dom', '@types/react', '@types/react-dom'].map(dependency)], { cwd: folder, env })
   await run('npx', ['tsc'], { cwd: folder, env }).catch(error => t.fail(error.stdout))
   t.equal((await run('node', ['app.js'], { cwd: folder, env })).stdout, 'start progress progress complete 3\n' +
     "[ { n: 1 } ] { total: 1 } [ { name: 'counted', payload: { n: 1 } } ]\n{ total: 4 }\n")
@@ -91,4 +105,8 @@ t.test('an app in a fresh folder that installs the tarball type-checks and runs'
     }
   }))
   await run('npx', ['tsc', '-p', 'page'], { cwd: folder, env }).catch(error => t.fail(error.stdout))
+  await writeFile(join(folder, 'component.ts'), component)
+  await run('npx', ['tsc', '--target', 'es2022', '--module', 'nodenext', '--strict', '--types', 'react', '--ignoreConfig', 'component.ts'], { cwd: folder, env })
+    .catch(error => t.fail(error.stdout))
+  t.equal((await run('node', ['component.js'], { cwd: folder, env })).stdout, '<button>idle</button>\n')
 })
