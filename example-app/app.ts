@@ -13,6 +13,8 @@ import { processing } from './processing/plugin.js'
 import { requestBodies } from './request-bodies.js'
 import { uploads as uploadRoutes } from './uploads/plugin.js'
 import type { UploadOptions } from './uploads/upload-folder.js'
+import { tasks } from './tasks/plugin.js'
+import type { TasksOptions } from './tasks/plugin.js'
 
 export interface AppOptions {
   /** Whose entries are the ids of files. @default the `files` folder beside this file */
@@ -24,6 +26,8 @@ export interface AppOptions {
   readonly uploads?: UploadOptions
   /** How long a client may take to send a request, or the next piece of an upload, in milliseconds. @default 60_000 */
   readonly bodyTimeoutMs?: number
+  /** The pace of the tasks. */
+  readonly tasks?: TasksOptions
   /** @default false */
   readonly logger?: FastifyServerOptions['logger']
 }
@@ -36,6 +40,7 @@ export async function buildApp ({
   streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000, maxEntries: 10_000, maxBytes: 4 * 1_048_576 }),
   uploads = {},
   bodyTimeoutMs,
+  tasks: tasksOptions = {},
   logger = false
 }: AppOptions = {}): Promise<FastifyInstance> {
   const app = fastify({ logger })
@@ -52,6 +57,7 @@ export async function buildApp ({
   await app.register(database, { url: databaseUrl })
   await app.register(importing, { database: app.database })
   await app.register(exporting, { database: app.database })
+  await app.register(tasks, tasksOptions)
   await app.register(pages)
   return app
 }

@@ -14,7 +14,7 @@ t.test('lists the files with their sizes', async t => {
 t.test('serves pages that need nothing from elsewhere and run only their own scripts', async t => {
   const app = await new RunningApp().start(t)
   for (const page of ['/', '/import', '/export', '/orders', '/tasks', '/chat', '/downloads', '/eventsource/']) {
-    const response = await fetch(app.url + page)
+    const response = await fetch(app.url + page, { headers: { accept: 'text/html,*/*;q=0.8' } })
     t.equal(response.status, 200, page)
     const html = await response.text()
     t.match(response.headers.get('content-type'), 'text/html')
