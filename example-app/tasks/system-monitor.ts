@@ -5,6 +5,8 @@ import type { WatchSystem } from './contracts.js'
 
 type Figure = ProgressOf<typeof WatchSystem>
 
+const resolutionMs = 10
+
 /** Measures this process while somebody watches: once for all of them, because a histogram takes memory. */
 export class SystemMonitor {
   readonly #intervalMs: number
@@ -35,7 +37,7 @@ export class SystemMonitor {
   }
 
   #start (): void {
-    const delay = monitorEventLoopDelay({ resolution: 10 })
+    const delay = monitorEventLoopDelay({ resolution: resolutionMs })
     delay.enable()
     let cpu = process.cpuUsage()
     let at = performance.now()
@@ -46,8 +48,8 @@ export class SystemMonitor {
       cpu = process.cpuUsage()
       at = now
       const { rss: rssBytes, heapUsed: heapUsedBytes } = process.memoryUsage()
-      // It counts the 10 ms that it waits itself. Without a count there is no mean.
-      const [meanMs, maxMs] = [delay.mean, delay.max].map(ns => Math.max(0, Math.round(ns / 10_000) / 100 - 10) || 0) as [number, number]
+      // What it waits itself is in them. Without a count there is no mean.
+      const [meanMs, maxMs] = [delay.mean, delay.max].map(ns => Math.max(0, Math.round((ns / 1_000_000 - resolutionMs) * 100) / 100) || 0) as [number, number]
       delay.reset()
       const figures: Figure[] = [
         { event: 'cpu', data: { percent } },

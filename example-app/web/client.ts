@@ -4,6 +4,7 @@ import type { ImportPeople } from '../importing/contracts.js'
 import type { ProcessOrders } from '../orders/contracts.js'
 import type { ProcessFiles } from '../processing/contracts.js'
 import type { ProcessUploads, WatchUploads } from '../uploads/contracts.js'
+import type { CreateTask, ExecuteTask } from '../tasks/contracts.js'
 
 /** Calls the commands of the app. It needs nothing of them but their types. */
 export const client = createClient<{
@@ -14,4 +15,6 @@ export const client = createClient<{
   'process-orders': typeof ProcessOrders
   'process-uploads': typeof ProcessUploads
   'watch-uploads': typeof WatchUploads
+  'create-task': typeof CreateTask
+  'execute-task': typeof ExecuteTask
 }>({ baseUrl: '/commands' })

@@ -13,6 +13,8 @@ export const pages: readonly Page[] = [
   { path: '/export', title: 'Export', load: async () => await import('./pages/export.js') },
   { path: '/orders', title: 'Orders', load: async () => await import('./pages/orders.js') },
   { path: '/downloads', title: 'Downloads', load: async () => await import('./pages/downloads.js') }
+  { path: '/', title: 'Orders', load: async () => await import('./pages/orders.js') },
+  { path: '/tasks', title: 'Tasks', load: async () => await import('./pages/tasks.js') }
 ]
 
 /** That of the address. The server sends no others. */

@@ -100,8 +100,8 @@ t.test('watches several tasks on one connection', async t => {
 t.test('knows before the stream begins that there is no such task', async t => {
   const app = await new RunningApp().start(t)
   const { taskId } = await create(app)
-  for (const [method, path] of [['GET', '/tasks/nothing/progress'], ['POST', '/tasks/nothing/execute'], ['GET', `/stream/tasks?ids=${taskId}&ids=nothing`]]) {
-    const response = await fetch(app.url + path, { method: method! })
+  for (const [method, path] of [['GET', '/tasks/nothing/progress'], ['POST', '/tasks/nothing/execute'], ['GET', `/stream/tasks?ids=${taskId}&ids=nothing`]] as const) {
+    const response = await fetch(app.url + path, { method })
     t.equal(response.status, 404, path)
     t.match(response.headers.get('content-type'), /^application\/problem\+json/)
     t.match(await response.json(), { code: 'EXAMPLE_ERR_TASK_NOT_FOUND', detail: 'There is no task nothing: GET /tasks lists them' })

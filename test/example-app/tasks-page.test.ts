@@ -1,0 +1,86 @@
+import { mkdirSync } from 'node:fs'
+import t from 'tap'
+import type { Test } from 'tap'
+import { Tab, chromiumMissing } from '../support/chromium.js'
+import { RunningApp, exampleFiles } from './running-app.js'
+
+const pictures = process.env['SCREENSHOTS']
+
+async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}, stepMs = 20) {
+  const app = await new RunningApp().start(t, exampleFiles, { tasks: { stepMs, sampleMs: 100 } })
+  const tab = await Tab.open(t, `${app.url}/tasks`, options)
+  await tab.page.getByRole('heading', { level: 1, name: 'Tasks' }).waitFor()
+  const section = (name: string) => tab.page.getByRole('region', { name, exact: true })
+  return { app, tab, page: tab.page, section }
+}
+
+async function shoot (tab: Tab, name: string): Promise<void> {
+  if (pictures === undefined) return
+  mkdirSync(pictures, { recursive: true })
+  await tab.page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true })
+}
+
+t.test('the tasks page in Chromium', { skip: chromiumMissing }, async t => {
+  t.test('makes a task by keyboard, watches it by EventSource and runs it', async t => {
+    const { tab, page, section } = await openPage(t)
+    await page.getByLabel('Name').fill('Bake bread')
+    await page.getByLabel('Steps', { exact: true }).fill('5')
+    await page.keyboard.press('Enter')
+    await page.getByLabel('Task', { exact: true }).waitFor()
+    t.match(await page.getByLabel('Task', { exact: true }).textContent(), 'Bake bread, 5 steps, waiting')
+
+    await section('Its progress').getByRole('button', { name: 'Watch' }).click()
+    await section('Its progress').getByText('0 of 5 steps, waiting').waitFor()
+    await page.getByRole('button', { name: 'Execute' }).click()
+    await page.getByText('Done: 5 steps of “Bake bread”.').waitFor()
+    await section('Its progress').getByText('5 of 5 steps, done').waitFor()
+    await section('Its progress').getByText('Done.').waitFor()
+    await shoot(tab, 'tasks')
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('shows named events, a failure, and stops what is stopped', async t => {
+    const { app, tab, page, section } = await openPage(t, { dark: true })
+    await section('The process').getByRole('button', { name: 'Watch' }).click()
+    await section('The process').getByText(/% of one core/).waitFor()
+    await section('A countdown').getByRole('button', { name: 'Watch' }).click()
+    await section('A countdown').getByText('Seconds left').waitFor()
+    await section('A stream that fails').getByRole('button', { name: 'Watch' }).click()
+    await section('A stream that fails').getByText('Failed: Step 4 has failed, as it does each time').waitFor()
+    await shoot(tab, 'tasks-dark')
+    await section('The process').getByRole('button', { name: 'Stop' }).click()
+    await section('The process').getByText('Cancelled.').waitFor()
+    // That which failed is the first to end.
+    t.match(await app.logged('stream ended', 2), { command: 'watch-system', reason: 'client-closed' })
+    t.equal(app.instance.system.watching, 0)
+    await page.goto('about:blank')
+    t.match(await app.logged('stream ended', 3), { command: 'countdown', reason: 'client-closed' })
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('cancels a task, which stops at the server, and holds three streams at most', async t => {
+    const { tab, page, section } = await openPage(t, {}, 600_000)
+    await page.getByRole('button', { name: 'Make a task' }).click()
+    await section('Its progress').getByRole('button', { name: 'Watch' }).click()
+    await section('Several tasks on one connection').getByRole('button', { name: 'Watch' }).click()
+    await section('Several tasks on one connection').getByText('0 of 10 steps, waiting').waitFor()
+    await page.getByRole('button', { name: 'Execute' }).click()
+    await section('Its progress').getByText('0 of 10 steps, running').waitFor()
+    await page.getByText('holds 3 streams open').waitFor()
+    t.equal(await section('The process').getByRole('button', { name: 'Watch' }).isDisabled(), true)
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await section('Its progress').getByText('0 of 10 steps, stopped').waitFor()
+    await section('Several tasks on one connection').getByText('0 of 10 steps, stopped').waitFor()
+    t.equal(await section('The process').getByRole('button', { name: 'Watch' }).isDisabled(), false)
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('fits a phone', async t => {
+    const { tab, page } = await openPage(t, { viewport: { width: 360, height: 740 } })
+    await page.getByRole('button', { name: 'Make a task' }).click()
+    await page.getByLabel('Task', { exact: true }).waitFor()
+    t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
+    await shoot(tab, 'tasks-phone')
+    t.strictSame(tab.complaints, [])
+  })
+})
