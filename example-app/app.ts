@@ -7,6 +7,8 @@ import { database } from './database/plugin.js'
 import { downloads } from './downloads/plugin.js'
 import { exporting } from './exporting/plugin.js'
 import { importing } from './importing/plugin.js'
+import { chat } from './chat/plugin.js'
+import type { ChatOptions } from './chat/plugin.js'
 import { orders } from './orders/plugin.js'
 import { pages } from './pages.js'
 import { processing } from './processing/plugin.js'
@@ -26,6 +28,8 @@ export interface AppOptions {
   readonly uploads?: UploadOptions
   /** How long a client may take to send a request, or the next piece of an upload, in milliseconds. @default 60_000 */
   readonly bodyTimeoutMs?: number
+  /** The model of the chat, and how long it may take. */
+  readonly chat?: ChatOptions
   /** The pace of the tasks. */
   readonly tasks?: TasksOptions
   /** @default false */
@@ -40,6 +44,7 @@ export async function buildApp ({
   streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000, maxEntries: 10_000, maxBytes: 4 * 1_048_576 }),
   uploads = {},
   bodyTimeoutMs,
+  chat: chatOptions = {},
   tasks: tasksOptions = {},
   logger = false
 }: AppOptions = {}): Promise<FastifyInstance> {
@@ -58,6 +63,7 @@ export async function buildApp ({
   await app.register(importing, { database: app.database })
   await app.register(exporting, { database: app.database })
   await app.register(tasks, tasksOptions)
+  await app.register(chat, chatOptions)
   await app.register(pages)
   return app
 }

@@ -1,6 +1,7 @@
 import { createClient } from '../../lib/client/index.js'
 import type { ExportPeople, FillPeople } from '../exporting/contracts.js'
 import type { ImportPeople } from '../importing/contracts.js'
+import type { Chat } from '../chat/contracts.js'
 import type { ProcessOrders } from '../orders/contracts.js'
 import type { ProcessFiles } from '../processing/contracts.js'
 import type { ProcessUploads, WatchUploads } from '../uploads/contracts.js'
@@ -15,6 +16,7 @@ export const client = createClient<{
   'process-orders': typeof ProcessOrders
   'process-uploads': typeof ProcessUploads
   'watch-uploads': typeof WatchUploads
+  chat: typeof Chat
   'create-task': typeof CreateTask
   'execute-task': typeof ExecuteTask
 }>({ baseUrl: '/commands' })

@@ -14,7 +14,8 @@ export const pages: readonly Page[] = [
   { path: '/orders', title: 'Orders', load: async () => await import('./pages/orders.js') },
   { path: '/downloads', title: 'Downloads', load: async () => await import('./pages/downloads.js') }
   { path: '/', title: 'Orders', load: async () => await import('./pages/orders.js') },
-  { path: '/tasks', title: 'Tasks', load: async () => await import('./pages/tasks.js') }
+  { path: '/tasks', title: 'Tasks', load: async () => await import('./pages/tasks.js') },
+  { path: '/chat', title: 'Chat', load: async () => await import('./pages/chat.js') }
 ]
 
 /** That of the address. The server sends no others. */

@@ -1,0 +1,92 @@
+import { mkdirSync } from 'node:fs'
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import t from 'tap'
+import type { Test } from 'tap'
+import { Tab, chromiumMissing } from '../support/chromium.js'
+import { FakeModel, begin, ending, token } from './fake-model.js'
+import { RunningApp, exampleFiles } from './running-app.js'
+
+const pictures = process.env['SCREENSHOTS']
+
+/** The page, and the answers of its model as they are asked for. */
+async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}) {
+  const waiting: Array<(response: ServerResponse) => void> = []
+  const model = await new FakeModel().start(t, response => waiting.shift()!(response))
+  const app = await new RunningApp().start(t, exampleFiles, { chat: { upstream: model.upstream, graceMs: 60_000 } })
+  const tab = await Tab.open(t, `${app.url}/chat`, options)
+  const send = async (text: string): Promise<ServerResponse> => {
+    const asked = new Promise<ServerResponse>(resolve => waiting.push(resolve))
+    await tab.page.getByLabel('Your message').fill(text)
+    await tab.page.getByRole('button', { name: 'Send' }).click()
+    return await asked
+  }
+  return { model, tab, page: tab.page, send, answer: tab.page.getByTestId('answer'), log: tab.page.getByRole('log', { name: 'Messages' }) }
+}
+
+async function shoot (tab: Tab, name: string): Promise<void> {
+  if (pictures === undefined) return
+  mkdirSync(pictures, { recursive: true })
+  await tab.page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true })
+}
+
+t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
+  t.test('shows an answer while it comes, goes on with it after a reload, and reads it out when it is there', async t => {
+    const { model, tab, page, send, answer, log } = await openPage(t)
+    const response = await send('Who are you?')
+    begin(response)
+    response.write(token('I am'))
+    await answer.getByText('I am').waitFor()
+    t.equal(await answer.getAttribute('aria-live'), 'off')
+    t.notMatch(await log.textContent(), 'I am')
+    await shoot(tab, 'chat')
+
+    await tab.reload()
+    await answer.getByText('I am').waitFor()
+    t.match(await log.textContent(), 'Who are you?')
+    response.write(token(' a model'))
+    await answer.getByText('I am a model').waitFor()
+    response.end(ending)
+    await log.getByText('I am a model').waitFor()
+    t.equal(await answer.count(), 0)
+    t.equal(model.requests.length, 1, 'the model was asked once')
+
+    const next = await send('And now?')
+    t.match(model.requests[1]!.body.messages, [{ role: 'user' }, { role: 'assistant', content: 'I am a model' }, { role: 'user', content: 'And now?' }])
+    begin(next)
+    next.end(token('Nothing') + ending)
+    await log.getByText('Nothing').waitFor()
+    await tab.reload()
+    await log.getByText('Nothing').waitFor()
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('stops an answer by keyboard, which leaves the model, and keeps what was said', async t => {
+    const { tab, page, send, answer, log } = await openPage(t, { dark: true })
+    const response = await send('Tell me all')
+    begin(response)
+    response.write(token('In the beginning'))
+    await answer.getByText('In the beginning').waitFor()
+    await page.getByRole('button', { name: 'Stop' }).focus()
+    await tab.press('Enter')
+    await once(response, 'close')
+    await log.getByText('In the beginning').waitFor()
+    await shoot(tab, 'chat-dark')
+    t.strictSame(tab.complaints, [])
+  })
+
+  t.test('says so when the model refuses, and asks again, on a phone as well', async t => {
+    const { tab, page, send, model, log } = await openPage(t, { viewport: { width: 360, height: 740 } })
+    const response = await send('x'.repeat(200))
+    response.writeHead(401).end()
+    await page.getByText('Failed: Bad Gateway').waitFor()
+    t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
+    await shoot(tab, 'chat-phone')
+    t.equal(await page.getByRole('button', { name: 'Try again' }).isEnabled(), true)
+    t.equal(model.requests.length, 1)
+    const next = await send('Once more')
+    begin(next)
+    next.end(token('Here I am') + ending)
+    await log.getByText('Here I am').waitFor()
+  })
+})
