@@ -7,6 +7,7 @@ import { database } from './database/plugin.js'
 import { downloads } from './downloads/plugin.js'
 import { exporting } from './exporting/plugin.js'
 import { importing } from './importing/plugin.js'
+import { api } from './api/plugin.js'
 import { chat } from './chat/plugin.js'
 import type { ChatOptions } from './chat/plugin.js'
 import { orders } from './orders/plugin.js'
@@ -55,6 +56,7 @@ export async function buildApp ({
   // Where the streams of jobs are read, resumed and cancelled. Nobody signs in here: whoever has an id may.
   await app.register(streamRoutes, { prefix: '/streams', owner: 'public' })
 
+  await app.register(api)
   await app.register(processing, { filesDir })
   await app.register(uploadRoutes, uploads)
   await app.register(downloads, { filesDir })

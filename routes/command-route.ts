@@ -133,8 +133,9 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
   for (const [name, option] of Object.entries({ map, caller, scope })) {
     if (option !== undefined && typeof option !== 'function') throw new InvalidRouteError(definition.name, `has an option ${name} that is no function`)
   }
+  const style = frameStyle(definition, framing, eventNames)
   const route = new CommandRoute(definition, {
-    style: frameStyle(definition, framing, eventNames),
+    style,
     method,
     commitAfterMs,
     refusesCrossSite: !crossSite && definition.kind === 'command' && (method === 'GET' || (map !== undefined && schema?.body === undefined)),
@@ -157,7 +158,7 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
     ...rest,
     method,
     handler,
-    schema: routeSchema(definition, method, schema, map !== undefined),
+    schema: routeSchema(definition, style, method, schema, map !== undefined),
     ...(errorHandler !== false && { errorHandler: errorHandler ?? replyWithProblem }),
     ...(method === 'POST'
       ? { preParsing: [expectBodyOf, ...map === undefined || schema?.body !== undefined ? [requireJson] : [], ...listOf(preParsing)] }
@@ -165,9 +166,11 @@ export function commandRoute<D extends CommandDefinition, const S extends Fastif
   }
 }
 
-function routeSchema (definition: CommandDefinition, method: 'GET' | 'POST', given: FastifySchema = {}, mapped: boolean): FastifySchema {
+function routeSchema (
+  definition: CommandDefinition, style: FrameStyle, method: 'GET' | 'POST', given: FastifySchema = {}, mapped: boolean
+): FastifySchema {
   const part = method === 'GET' ? 'querystring' : 'body'
-  const schema = { ...given, response: { ...responseSchema(definition), ...given.response as object | undefined } }
+  const schema = { ...given, response: { ...responseSchema(definition, style), ...given.response as object | undefined } }
   if (mapped) return schema
   if (given.body !== undefined || (given.querystring !== undefined && method === 'GET')) {
     throw new InvalidRouteError(definition.name, `has a schema for its ${part}, which is its input: pass \`map\` to make the input from the request`)

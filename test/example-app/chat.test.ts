@@ -104,8 +104,9 @@ t.test('an answer that is kept goes on without its reader for a while, is read o
   again.request('GET', url)
   await again.until('two')
   t.match(again.text, '"text":"one"')
+  const left = once(response, 'close')
   t.ok((await fetch(app.url + url, { method: 'DELETE' })).ok)
-  await once(response, 'close')
+  await left
   await again.until('event: failed')
   t.match(again.text, '"code":"MEDIATOR_ERR_CANCELLED"')
   again.socket.destroy()

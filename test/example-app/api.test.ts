@@ -1,0 +1,72 @@
+import t from 'tap'
+import { Tab, chromiumMissing } from '../support/chromium.js'
+import { RunningApp } from './running-app.js'
+
+const verbs = new Set(['get', 'post', 'delete'])
+
+t.test('describes each command and each query with all of its frames', async t => {
+  const app = await new RunningApp().start(t)
+  const document = await (await fetch(`${app.url}/docs/json`)).json() as any
+  t.match(document, { openapi: '3.2.0', info: { title: String, version: String } })
+  const described = new Map<string, string[]>()
+  for (const [path, item] of Object.entries<any>(document.paths)) {
+    t.match(path, /^\//)
+    for (const [method, operation] of Object.entries<any>(item)) {
+      const where = `${method} ${path}`
+      t.ok(verbs.has(method), where)
+      const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => name)
+      t.same((operation.parameters ?? []).filter((parameter: any) => parameter.in === 'path').map(({ name }: any) => name), inPath, where)
+      t.ok(Object.values<any>(operation.responses).every(({ description }) => typeof description === 'string'), where)
+      const { 200: ok, default: problem } = operation.responses
+      t.match(Object.keys(problem.content), ['application/problem+json'], where)
+      for (const type of ['text/event-stream', 'application/x-ndjson']) {
+        const kinds = ok.content[type].itemSchema.oneOf as any[]
+        t.same([kinds[0].title, kinds.at(-1).description], ['start', 'The last frame, where the command has failed'], where)
+        t.ok(kinds.length >= 3 && kinds.every(({ properties }) => 'data' in properties), where)
+      }
+      for (const { properties: { data } } of ok.content['text/event-stream'].itemSchema.oneOf) {
+        t.match(data, { type: 'string', contentMediaType: 'application/json', contentSchema: Object }, where)
+      }
+      described.set(where, ok.content['application/x-ndjson'].itemSchema.oneOf.map(({ title }: any) => title))
+    }
+  }
+  for (const [where, frames] of Object.entries({
+    'post /commands/process-files': ['start', 'progress', 'complete', 'failed'],
+    'get /commands/process-files': ['start', 'progress', 'complete', 'failed'],
+    'post /process-files': ['start', 'progress', 'complete', 'error'],
+    'post /jobs/process-files': ['start', 'progress', 'complete', 'failed'],
+    'post /commands/process-orders': ['start', 'progress', 'complete', 'failed'],
+    'post /tasks': ['start', 'complete', 'failed'],
+    'get /tasks': ['start', 'complete', 'failed'],
+    'get /tasks/{id}/progress': ['start', 'progress', 'complete', 'failed'],
+    'post /tasks/{id}/execute': ['start', 'progress', 'complete', 'failed'],
+    'get /stream/tasks': ['start', 'progress', 'complete', 'failed'],
+    'get /stream/system': ['start', 'cpu', 'memory', 'loop-delay', 'complete', 'failed'],
+    'get /stream/countdown/{seconds}': ['start', 'tick', 'complete', 'failed'],
+    'get /stream/failing': ['start', 'progress', 'complete', 'failed'],
+    'post /commands/chat': ['start', 'token', 'complete', 'failed'],
+    'post /jobs/chat': ['start', 'token', 'complete', 'failed']
+  })) {
+    t.same(described.get(where), frames, where)
+    described.delete(where)
+  }
+  // A new route is to be named here.
+  t.same([...described.keys()], [])
+  // Where data carries its type, there is no event field.
+  const [, envelope] = document.paths['/process-files'].post.responses[200].content['text/event-stream'].itemSchema.oneOf
+  t.same(Object.keys(envelope.properties), ['id', 'data'])
+  t.match(envelope.properties.data.contentSchema, { properties: { type: { enum: ['progress'] }, data: { properties: { fileId: { type: 'string' } } } } })
+})
+
+t.test('opens in Chromium without a complaint, by headers of its own', { skip: chromiumMissing }, async t => {
+  const app = await new RunningApp().start(t)
+  const policyOf = async (path: string): Promise<string | null> => (await fetch(app.url + path)).headers.get('content-security-policy')
+  t.match(await policyOf('/docs/'), "style-src 'self' 'unsafe-inline'")
+  t.notMatch(await policyOf('/docs/'), "script-src 'self' 'unsafe")
+  t.notMatch(await policyOf('/'), 'unsafe')
+  const tab = await Tab.open(t, `${app.url}/docs`)
+  await tab.page.getByText('/stream/countdown/{seconds}').first().click()
+  await tab.page.getByText('text/event-stream').first().waitFor()
+  if (process.env['SCREENSHOTS'] !== undefined) await tab.page.screenshot({ path: `${process.env['SCREENSHOTS']}/api.png` })
+  t.strictSame(tab.complaints, [])
+})
