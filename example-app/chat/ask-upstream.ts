@@ -1,4 +1,4 @@
-import { ChatBusyError, ChatUnavailableError, ChatUpstreamError } from './errors.js'
+import { ChatBusyError, ChatRefusedError, ChatUnavailableError, ChatUpstreamError } from './errors.js'
 import type { Upstream } from './upstream.js'
 
 export interface Message {
@@ -22,10 +22,11 @@ export async function askUpstream (
   })
   const type = response.headers.get('content-type') ?? ''
   if (response.status === 200 && response.body !== null && /^text\/event-stream\b/i.test(type)) return response.body
-  await response.body?.cancel()
+  response.body?.cancel().catch(() => {})
   if (response.status === 429) throw new ChatBusyError(retryAfterOf(response))
   if (response.status === 503) throw new ChatUnavailableError()
-  throw new ChatUpstreamError(response.status === 200 ? 'does not stream' : `has answered with ${response.status}`)
+  if (response.status === 200) throw new ChatRefusedError('does not stream')
+  throw new (response.status < 500 ? ChatRefusedError : ChatUpstreamError)(`has answered with ${response.status}`)
 }
 
 function retryAfterOf ({ headers }: Response): number | undefined {

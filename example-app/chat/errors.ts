@@ -10,7 +10,10 @@ export class ChatBusyError extends createError('EXAMPLE_ERR_CHAT_BUSY', 'The mod
   }
 }
 
-/** 502: the model's server refused us, failed, or did not speak its protocol. Whose fault it is, a client cannot know and need not. */
+/** 500: the model's server refused us, and would again: a 502 would make clients ask once more. */
+export const ChatRefusedError = createError<[string]>('EXAMPLE_ERR_CHAT_REFUSED', 'The model\'s server %s', 500)
+
+/** 502: the model's server failed, or did not speak its protocol. Whose fault it is, a client cannot know and need not. */
 export const ChatUpstreamError = createError<[string, ErrorOptions?]>('EXAMPLE_ERR_CHAT_UPSTREAM', 'The model\'s server %s', 502)
 
 /** 503: the model's server says that it will be back. */

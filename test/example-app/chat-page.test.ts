@@ -32,7 +32,7 @@ async function shoot (tab: Tab, name: string): Promise<void> {
 
 t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
   t.test('shows an answer while it comes, goes on with it after a reload, and reads it out when it is there', async t => {
-    const { model, tab, page, send, answer, log } = await openPage(t)
+    const { model, tab, send, answer, log } = await openPage(t)
     const response = await send('Who are you?')
     begin(response)
     response.write(token('I am'))
@@ -68,8 +68,9 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     response.write(token('In the beginning'))
     await answer.getByText('In the beginning').waitFor()
     await page.getByRole('button', { name: 'Stop' }).focus()
+    const left = once(response, 'close')
     await tab.press('Enter')
-    await once(response, 'close')
+    await left
     await log.getByText('In the beginning').waitFor()
     await shoot(tab, 'chat-dark')
     t.strictSame(tab.complaints, [])
@@ -79,7 +80,7 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     const { tab, page, send, model, log } = await openPage(t, { viewport: { width: 360, height: 740 } })
     const response = await send('x'.repeat(200))
     response.writeHead(401).end()
-    await page.getByText('Failed: Bad Gateway').waitFor()
+    await page.getByText('Failed: Internal Server Error').waitFor()
     t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
     await shoot(tab, 'chat-phone')
     t.equal(await page.getByRole('button', { name: 'Try again' }).isEnabled(), true)
@@ -88,5 +89,6 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     begin(next)
     next.end(token('Here I am') + ending)
     await log.getByText('Here I am').waitFor()
+    t.strictSame(tab.complaints.filter(text => !text.includes('500 (Internal Server Error)')), [])
   })
 })

@@ -128,16 +128,16 @@ t.test('a refusal of the model is a status, and nothing of its text is told', as
   let refuse = (_response: ServerResponse): void => {}
   const { app } = await start(t, response => refuse(response))
   for (const [status, headers, expected] of [
-    [400, {}, { status: 502, code: 'BAD_GATEWAY', retryable: false }],
-    [401, {}, { status: 502, code: 'BAD_GATEWAY', retryable: false }],
-    [302, { location: 'http://127.0.0.1:1/' }, { status: 502, retryable: false }],
+    [400, {}, { status: 500, code: 'INTERNAL_SERVER_ERROR', retryable: false }],
+    [401, {}, { status: 500, code: 'INTERNAL_SERVER_ERROR', retryable: false }],
+    [302, { location: 'http://127.0.0.1:1/' }, { status: 500, retryable: false }],
     [429, { 'retry-after': '17' }, { status: 429, code: 'EXAMPLE_ERR_CHAT_BUSY', retryable: true, retryAfter: '17' }],
     [429, { 'retry-after': '999999' }, { status: 429, retryAfter: '3600' }],
     [429, { 'retry-after': 'Thu, 01 Jan 1970 00:00:00 GMT' }, { status: 429, retryAfter: /^[1-5]$/ }],
     [429, {}, { status: 429, retryAfter: /^[1-5]$/ }],
     [500, {}, { status: 502, code: 'BAD_GATEWAY' }],
     [503, {}, { status: 503, retryable: true }],
-    [200, { 'content-type': 'application/json' }, { status: 502 }]
+    [200, { 'content-type': 'application/json' }, { status: 500 }]
   ] as const) {
     refuse = response => response.writeHead(status, headers).end(JSON.stringify({ error: { message: `Incorrect API key provided: ${secret}` } }))
     for (const path of ['/commands/chat', '/jobs/chat']) {
