@@ -45,7 +45,7 @@ export default function Chat () {
       {(running || status === 'failed' || status === 'truncated') && answer !== '' && (
         <p className='card message' aria-live='off' aria-busy={running} data-testid='answer'><strong>Answer</strong>{answer}</p>
       )}
-      <StreamStatus status={status} error={error}>{running && 'Answering…'}</StreamStatus>
+      <StreamStatus status={status} error={error}>{running ? 'Answering…' : undefined}</StreamStatus>
       <form onSubmit={event => {
         event.preventDefault()
         ask([...messages, { role: 'user', content: question.trim() }])
