@@ -11,10 +11,8 @@ const orders = Object.entries({ ada: 'lamp', grace: 'clock', linus: 'kettle', ma
   .map(([name, product], index) => ({ orderId: `A-${index + 1}`, email: `${name}@example.com`, items: [{ product }] }))
 
 /** Runs the app in this process, until a signal ends it: alone, or as one of the workers of a cluster. */
-export async function serve ({ host, port, filesDir, databaseUrl }: Settings): Promise<void> {
-  const app = await buildApp({ logger: true, databaseUrl, ...(filesDir !== undefined && { filesDir }) })
-export async function serve ({ host, port, filesDir, upstream }: Settings): Promise<void> {
-  const app = await buildApp({ logger: true, chat: { upstream }, ...(filesDir !== undefined && { filesDir }) })
+export async function serve ({ host, port, filesDir, databaseUrl, upstream }: Settings): Promise<void> {
+  const app = await buildApp({ logger: true, databaseUrl, chat: { upstream }, ...(filesDir !== undefined && { filesDir }) })
   const files = await app.folder.list().catch((error: Error) => exit(`FILES is "${filesDir}": it must be a folder that can be read (${error.message})`))
 
   try {

@@ -18,23 +18,15 @@ export interface Settings {
 const mostWorkers = 256
 const openAi = 'https://api.openai.com/v1'
 
-/** Reads `HOST`, `PORT`, `FILES`, `DATABASE_URL` and `WORKERS`; throws when one of them cannot be meant. */
-export function readSettings ({
-  HOST: host = '127.0.0.1', PORT: port = '3000', FILES: filesDir, DATABASE_URL: databaseUrl, WORKERS: workers = '1'
-}: NodeJS.ProcessEnv): Settings {
+/** Reads `HOST`, `PORT`, `FILES`, `DATABASE_URL`, `WORKERS` and `OPENAI_…`; throws when one of them cannot be meant. */
+export function readSettings (env: NodeJS.ProcessEnv): Settings {
+  const { HOST: host = '127.0.0.1', PORT: port = '3000', FILES: filesDir, DATABASE_URL: databaseUrl, WORKERS: workers = '1' } = env
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) throw new Error(`PORT is "${port}": it must be a number from 0 to 65535`)
   const count = workers === 'auto' ? availableParallelism() : /^\d{1,3}$/.test(workers) ? Number(workers) : 0
   if (count < 1 || count > mostWorkers) throw new Error(`WORKERS is "${workers}": it must be a number from 1 to ${mostWorkers}, or auto for one a core`)
   // There may be a password in it: it is not shown.
   if (databaseUrl !== undefined && !/^postgres(?:ql)?:\/\//.test(databaseUrl)) throw new Error('DATABASE_URL must begin with postgres:// or postgresql://')
-  return { host, port: Number(port), filesDir, databaseUrl, workers: count }
-/** Reads `HOST`, `PORT`, `FILES`, `WORKERS` and `OPENAI_…`; throws when one of them cannot be meant. */
-export function readSettings (env: NodeJS.ProcessEnv): Settings {
-  const { HOST: host = '127.0.0.1', PORT: port = '3000', FILES: filesDir, WORKERS: workers = '1' } = env
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) throw new Error(`PORT is "${port}": it must be a number from 0 to 65535`)
-  const count = workers === 'auto' ? availableParallelism() : /^\d{1,3}$/.test(workers) ? Number(workers) : 0
-  if (count < 1 || count > mostWorkers) throw new Error(`WORKERS is "${workers}": it must be a number from 1 to ${mostWorkers}, or auto for one a core`)
-  return { host, port: Number(port), filesDir, workers: count, upstream: readUpstream(env) }
+  return { host, port: Number(port), filesDir, databaseUrl, workers: count, upstream: readUpstream(env) }
 }
 
 /** A key alone is one of OpenAI's; a url alone is that of a server that needs no key. What they are is not repeated: both can hold a secret. */

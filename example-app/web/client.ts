@@ -1,11 +1,11 @@
 import { createClient } from '../../lib/client/index.js'
+import type { Chat } from '../chat/contracts.js'
 import type { ExportPeople, FillPeople } from '../exporting/contracts.js'
 import type { ImportPeople } from '../importing/contracts.js'
-import type { Chat } from '../chat/contracts.js'
 import type { ProcessOrders } from '../orders/contracts.js'
 import type { ProcessFiles } from '../processing/contracts.js'
-import type { ProcessUploads, WatchUploads } from '../uploads/contracts.js'
 import type { CreateTask, ExecuteTask } from '../tasks/contracts.js'
+import type { ProcessUploads, WatchUploads } from '../uploads/contracts.js'
 
 /** Calls the commands of the app. It needs nothing of them but their types. */
 export const client = createClient<{

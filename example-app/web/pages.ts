@@ -12,9 +12,9 @@ export const pages: readonly Page[] = [
   { path: '/import', title: 'Import', load: async () => await import('./pages/import.js') },
   { path: '/export', title: 'Export', load: async () => await import('./pages/export.js') },
   { path: '/orders', title: 'Orders', load: async () => await import('./pages/orders.js') },
-  { path: '/downloads', title: 'Downloads', load: async () => await import('./pages/downloads.js') },
   { path: '/tasks', title: 'Tasks', load: async () => await import('./pages/tasks.js') },
-  { path: '/chat', title: 'Chat', load: async () => await import('./pages/chat.js') }
+  { path: '/chat', title: 'Chat', load: async () => await import('./pages/chat.js') },
+  { path: '/downloads', title: 'Downloads', load: async () => await import('./pages/downloads.js') }
 ]
 
 /** That of the address. The server sends no others. */
