@@ -48,32 +48,33 @@ export function frameKinds ({ progress, result }: CommandDefinition, { names }: 
 
 /** One event of `text/event-stream`, as OpenAPI 3.2 describes it: a field is a string, and what JSON in it holds has a schema of its own. */
 export function eventSchema (kinds: readonly FrameKind[], { framing }: FrameStyle): object {
-  return oneOf(kinds, kind => framing === 'event'
-    ? { event: { type: 'string', const: kind.name }, id: { type: 'string' }, data: jsonText(kind.data) }
-    : { id: { type: 'string' }, data: jsonText(envelopeOf(kind)) })
+  if (framing === 'event') return oneOf(kinds, ({ name, data }) => objectOf({ event: constant(name), id: text, data: jsonText(data) }))
+  // Only what the text holds tells one kind from another.
+  return objectOf({ id: text, data: jsonText(oneOf(kinds, envelopeOf)) })
 }
 
 /** One line of `application/x-ndjson`. */
 export function lineSchema (kinds: readonly FrameKind[]): object {
-  return oneOf(kinds, ({ name, data }) => ({ event: { type: 'string', const: name }, id: { type: 'string' }, data }))
+  return oneOf(kinds, ({ name, data }) => objectOf({ event: constant(name), id: text, data }))
 }
 
-function oneOf (kinds: readonly FrameKind[], membersOf: (kind: FrameKind) => Record<string, object>): object {
-  return {
-    oneOf: kinds.map(kind => {
-      const properties = membersOf(kind)
-      // Of an end that is the reader's alone there is no id.
-      const required = Object.keys(properties).filter(name => name !== 'id')
-      return { title: kind.name, description: kind.description, type: 'object', properties, required }
-    })
-  }
+function oneOf (kinds: readonly FrameKind[], schemaOf: (kind: FrameKind) => object): object {
+  return { oneOf: kinds.map(kind => ({ title: kind.name, description: kind.description, ...schemaOf(kind) })) }
+}
+
+// Of an end that is the reader's alone there is no id.
+function objectOf (properties: Readonly<Record<string, object>>): object {
+  return { type: 'object', properties, required: Object.keys(properties).filter(name => name !== 'id') }
 }
 
 function envelopeOf ({ name, data, beside }: FrameKind): object {
-  const type = { type: 'string', const: name }
-  return beside
-    ? { allOf: [{ type: 'object', properties: { type }, required: ['type'] }, data] }
-    : { type: 'object', properties: { type, data }, required: ['type', 'data'] }
+  return beside ? { allOf: [objectOf({ type: constant(name) }), data] } : objectOf({ type: constant(name), data })
+}
+
+const text = { type: 'string' }
+
+function constant (value: string): object {
+  return { type: 'string', const: value }
 }
 
 function jsonText (contentSchema: object): object {

