@@ -3,7 +3,7 @@ import { ClientError, problemError } from './client-error.js'
 import type { ClientProblem } from './client-error.js'
 import type { ClientSettings } from './client-options.js'
 import { createEventParser } from './event-parser.js'
-import { defaultSilenceMs, json, jsonOf, send, textOf } from './exchange.js'
+import { defaultSilenceMs, json, jsonOf, maxTimerMs, send, textOf } from './exchange.js'
 import type { ClientRequest } from './exchange.js'
 import { waitFor } from './wait-for.js'
 
@@ -175,7 +175,7 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
               else if (event === 'start') {
                 streamId ??= members.streamId
                 stream.attempt = members.attempt
-                silenceMs = 3 * members.heartbeatMs || defaultSilenceMs
+                silenceMs = Math.min(3 * members.heartbeatMs || defaultSilenceMs, maxTimerMs)
                 // A path, so that our headers go to no other origin.
                 if (members.url?.[0] === '/') url = new URL(first.url.origin + members.url)
               } else yield event === 'progress' ? data : { event, data }

@@ -20,6 +20,9 @@ export const json = 'application/json'
 /** How long a server may be silent in the middle of an answer, where it did not say how often it sends something. */
 export const defaultSilenceMs = 45_000
 
+/** A timer that is longer fires at once (WHATWG HTML §8.6 counts in 32 bits). */
+export const maxTimerMs = 2e9
+
 /** Sends a request. Rejects where the answer is a redirect or a refusal, or does not begin in time. */
 export async function send (
   settings: ClientSettings, { url, body, method, accept = 'text/event-stream', key }: ClientRequest, signal: AbortSignal, lastEventId?: string, silenceMs?: number

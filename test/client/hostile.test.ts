@@ -88,7 +88,8 @@ t.test('a huge retry and a huge heartbeat do not make the client wait for ever',
   const { client } = await createSubject(t, (_request, response, count) => {
     beginStream(response)
     if (count === 1) response.end(startFrame({ heartbeatMs: 1e12 }, 1e15))
-    else response.end(frame('complete', `${streamId}.2.end`, null))
+    // Later than a timer fires that was set for too long.
+    else setTimeout(() => response.end(frame('complete', `${streamId}.2.end`, null)), 50)
   })
   const stream = client.stream('count', input)
   let delay = 0
