@@ -79,9 +79,11 @@ function useJournal (processed: number, status: string): readonly JournalEntry[]
   return entries
 }
 
-const rowHeight = 14
+const kinds = ['analytics', 'inventory', 'email', 'audit']
+const laneHeight = 6
+const rowHeight = kinds.length * laneHeight + 6
 
-/** When each handler ran for each order, as bars on one line of time. */
+/** When each handler ran for each order, as bars on one line of time: a lane for each handler. */
 function Effects ({ entries }: { readonly entries: readonly JournalEntry[] }) {
   if (entries.length === 0) return null
   const from = Math.min(...entries.map(({ startedAtMs }) => startedAtMs))
@@ -90,15 +92,15 @@ function Effects ({ entries }: { readonly entries: readonly JournalEntry[] }) {
   return (
     <section aria-labelledby='effects'>
       <h2 id='effects'>What ran beside what</h2>
-      <p className='legend'>{['analytics', 'inventory', 'email', 'audit'].map(effect => <span key={effect} data-effect={effect}>{effect}</span>)}</p>
+      <p className='legend'>{kinds.map(effect => <span key={effect} data-effect={effect}>{effect}</span>)}</p>
       <svg
         className='effects' viewBox={`0 0 1000 ${orderIds.length * rowHeight}`} preserveAspectRatio='none' role='img' height={orderIds.length * rowHeight}
         aria-label={`${count(entries.length, 'effect')} of ${count(orderIds.length, 'order')} within ${Math.round(span)} ms`}
       >
         {entries.map(({ effect, orderId, startedAtMs, endedAtMs }) => (
           <rect
-            key={`${orderId} ${effect}`} data-effect={effect} x={(startedAtMs - from) / span * 1000} y={orderIds.indexOf(orderId) * rowHeight + 1}
-            width={Math.max((endedAtMs - startedAtMs) / span * 1000, 2)} height={rowHeight - 2}
+            key={`${orderId} ${effect}`} data-effect={effect} x={(startedAtMs - from) / span * 1000} y={orderIds.indexOf(orderId) * rowHeight + kinds.indexOf(effect) * laneHeight + 3}
+            width={Math.max((endedAtMs - startedAtMs) / span * 1000, 2)} height={laneHeight - 1}
           ><title>{`${orderId}: ${effect}, ${Math.round(endedAtMs - startedAtMs)} ms`}</title>
           </rect>
         ))}

@@ -1,0 +1,34 @@
+import t from 'tap'
+import { Tab, chromiumMissing } from '../support/chromium.js'
+import { RunningApp } from './running-app.js'
+
+t.test('the page of orders in Chromium', { skip: chromiumMissing }, async t => {
+  t.test('shows each order, and what followed from it', async t => {
+    const app = await new RunningApp().start(t)
+    const { page, complaints } = await Tab.open(t, `${app.url}/orders`)
+    await page.getByRole('radio', { name: '3', exact: true }).check()
+    await page.getByRole('button', { name: 'Process' }).click()
+    await page.getByRole('status').getByText('Running…').waitFor()
+    await page.getByRole('status').getByText(/^Done: 3 orders, €\d/).waitFor()
+    await page.getByRole('img', { name: /^12 effects of 3 orders within \d+ ms$/ }).waitFor()
+    t.equal(await page.getByRole('progressbar').evaluate(bar => (bar as unknown as { value: number }).value), 3)
+    t.equal(await page.getByRole('button', { name: 'Process' }).isDisabled(), true, 'an order is paid for once')
+    await page.getByRole('button', { name: 'New orders' }).click()
+    t.equal(await page.getByRole('button', { name: 'Process' }).isEnabled(), true)
+    t.strictSame(complaints, [])
+  })
+
+  t.test('cancels in the middle', async t => {
+    const app = await new RunningApp().start(t)
+    const { page, complaints } = await Tab.open(t, `${app.url}/orders`)
+    await page.getByRole('radio', { name: '30', exact: true }).check()
+    await page.getByRole('button', { name: 'Process' }).click()
+    await page.getByRole('img', { name: /effect/ }).waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('status').getByText('Cancelled.').waitFor()
+    const { reason } = await app.logged('stream ended')
+    t.equal(reason, 'client-closed')
+    t.ok(app.instance.journal.entries.length < 120)
+    t.strictSame(complaints, [])
+  })
+})
