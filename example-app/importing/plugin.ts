@@ -69,6 +69,7 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
 
     bodies.put<{ Params: { id: string }, Body: Readable }>('/import/files/:id', {
       schema: { params: Type.Object({ id: FileId }) },
+      config: { longBody: true },
       preParsing: requireSmallBody
     }, async ({ params: { id }, body }, reply) => {
       const bytes = await uploads.add(id, body)
@@ -77,6 +78,8 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
 
     bodies.route(commandRoute(ImportCsv, {
       url: '/commands/import-csv',
+      // It is read as fast as the database takes its rows.
+      config: { longBody: true },
       preParsing: requireSmallBody,
       map: ({ body, headers: { 'content-length': length } }) => ({
         source: limited(body as Readable),

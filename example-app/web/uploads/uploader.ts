@@ -1,3 +1,4 @@
+import { newKey } from '../new-key.js'
 import { keptFiles } from './kept-files.js'
 import type { KeptFile } from './kept-files.js'
 import { sendFile } from './send-file.js'
@@ -15,7 +16,6 @@ export interface PageUpload {
 }
 
 const mostAtOnce = 2
-const idBytes = 16
 
 /** The uploads of this browser: sends two files at once, and goes on with those of the page before. */
 export class Uploader {
@@ -39,7 +39,7 @@ export class Uploader {
 
   async add (files: Iterable<File>): Promise<void> {
     for (const file of files) {
-      const kept: KeptFile = { uploadId: newId(), name: file.name, sizeBytes: file.size, addedAt: Date.now(), file }
+      const kept: KeptFile = { uploadId: newKey(), name: file.name, sizeBytes: file.size, addedAt: Date.now(), file }
       // First, so that it is there after a reload at any moment.
       await keptFiles.keep(kept)
       this.#show(kept)
@@ -125,9 +125,4 @@ export class Uploader {
 
 export function hasEnded (phase: UploadPhase): boolean {
   return phase === 'complete' || phase === 'failed' || phase === 'cancelled'
-}
-
-// Not by `randomUUID`, which pages without TLS do not have.
-function newId (): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(idBytes)), byte => byte.toString(16).padStart(2, '0')).join('')
 }
