@@ -140,16 +140,18 @@ t.test('send', async t => {
 
   t.test('takes the options of a stream', async t => {
     const { mediator } = createMediator(t)
+    const greeted = deferred()
     mediator.addHandler(Work, async function * (_input, { signal, log }) {
       yield 1
       log.info('hello')
+      greeted.resolve()
       await new Promise((_resolve, reject) => { signal.addEventListener('abort', () => reject(signal.reason)) })
       return 'not reached'
     })
     const { logs, logger: { level, stream } } = createLog()
     const controller = new AbortController()
     const sent = rejection(mediator.send(Work, 1, { signal: controller.signal, log: pino({ level }, stream).child({ reqId: 'req-1' }) }))
-    await turn()
+    await greeted.promise
     controller.abort()
     t.match(await sent, { code: 'MEDIATOR_ERR_STREAM_ABORTED' })
     t.match(logs, [{ msg: 'hello', reqId: 'req-1', command: 'work' }])
