@@ -61,7 +61,7 @@ t.test('opens in Chromium without a complaint, by headers of its own', { skip: c
   const tab = await Tab.open(t, `${app.url}/docs`)
   await tab.page.getByText('/stream/countdown/{seconds}').first().click()
   await tab.page.getByText('text/event-stream').first().waitFor()
-  if (process.env['SCREENSHOTS'] !== undefined) await tab.page.screenshot({ path: `${process.env['SCREENSHOTS']}/api.png` })
+  await tab.shoot('api')
   t.strictSame(tab.complaints, [])
 })
 

@@ -1,5 +1,3 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { MemoryStreamLog } from '../../index.js'
@@ -21,7 +19,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     t.equal(shown.rows.length, 9)
     for (const row of shown.rows) t.match(row, { value: 100, text: /SHA-256 [0-9a-f]{64}$/ })
     t.match(shown, { run: true, cancel: false })
-    await shoot(tab, 'finished')
+    await tab.shoot('finished')
 
     await tab.reload()
     await tab.until(isIn('finished'))
@@ -34,7 +32,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     const { app, tab, file } = await openEndless(t)
     await start(tab)
     t.match(await look(tab), { status: 'Running: 3 of 4 files processed…', run: false, cancel: true, focus: 'cancel' })
-    await shoot(tab, 'running')
+    await tab.shoot('running')
     await tab.reload()
     await tab.until(isHalfDone)
     t.match(await look(tab), { status: 'Running: 3 of 4 files processed…', run: false, cancel: true })
@@ -67,7 +65,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     proxy.cut()
     await tab.until(isIn('reconnecting'))
     t.match(await look(tab), { status: 'Reconnecting: the connection was lost, the job goes on…', cancel: true })
-    await shoot(tab, 'reconnecting')
+    await tab.shoot('reconnecting')
     await tab.until(isIn('running'))
     t.match(await look(tab), { status: 'Running: 3 of 4 files processed…' })
     proxy.break()
@@ -109,7 +107,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     t.match(await look(tab), { status: 'Cancelled: the server has ended its work.', run: true, cancel: false, focus: 'run' })
     t.equal((await look(tab)).rows.at(-1)!.text, 'not finished')
     await app.logged('file was read in part')
-    await shoot(tab, 'cancelled')
+    await tab.shoot('cancelled')
     await tab.reload()
     await tab.until(`${isIn('cancelled')} && ${isListed}`)
     await tab.evaluate("document.querySelector('[value=\"endless.bin\"]').click(); document.getElementById('run').click()")
@@ -129,7 +127,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     t.equal(app.instance.mediator.stats().streams, 0)
     await tab.evaluate("document.getElementById('run').click()")
     await tab.until(isIn('finished'))
-    await shoot(tab, 'finished-dark')
+    await tab.shoot('finished-dark')
   })
 
   t.test('waits for a server that cannot be reached, and cancels what was not started yet', async t => {
@@ -152,7 +150,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await app.instance.close()
     await tab.until(isIn('failed'))
     t.match(await look(tab), { status: /^Failed: Service Unavailable \(stream [\w-]{22}\)$/, run: true, cancel: false })
-    await shoot(tab, 'failed')
+    await tab.shoot('failed')
   })
 
   t.test('says so when the server does not keep the job any more', async t => {
@@ -164,7 +162,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     await tab.reload()
     await tab.until(isIn('gone'))
     t.match(await look(tab), { status: /^Gone: /, run: true, cancel: false, rows: Array(4).fill({ text: 'not known' }) })
-    await shoot(tab, 'gone')
+    await tab.shoot('gone')
     await tab.reload()
     await tab.until(isIn('idle'))
   })
@@ -180,7 +178,7 @@ t.test('the page in Chromium', { skip: chromiumMissing }, async t => {
     t.match((await look(tab)).status, 'Running: 0 of 4 files processed, and some before that the server does not list any more…')
     await tab.until("/% of/.test(document.querySelector('li:last-child p').textContent)")
     t.match((await look(tab)).rows.map(({ text }) => text), ['not known', 'not known', 'not known', /% of/])
-    await shoot(tab, 'gap')
+    await tab.shoot('gap')
     file.end()
     await tab.until(isIn('finished'))
     t.match(await look(tab), { status: /^Finished: 4 files/, rows: Array(4).fill({ value: 100 }) })
@@ -244,12 +242,4 @@ async function look (tab: Tab): Promise<Shown> {
       name: row.querySelector('label').textContent, value: row.querySelector('progress').value, text: row.querySelector('p').textContent
     }))
   })`)
-}
-
-// SHOTS=folder keeps what the page looks like.
-async function shoot (tab: Tab, name: string): Promise<void> {
-  const { SHOTS: folder } = process.env
-  if (folder === undefined) return
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${name}.png`), await tab.screenshot())
 }

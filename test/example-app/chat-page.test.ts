@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import t from 'tap'
@@ -6,8 +5,6 @@ import type { Test } from 'tap'
 import { Tab, chromiumMissing } from '../support/chromium.js'
 import { FakeModel, begin, ending, token } from './fake-model.js'
 import { RunningApp, exampleFiles } from './running-app.js'
-
-const pictures = process.env['SCREENSHOTS']
 
 /** The page, and the answers of its model as they are asked for. */
 async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}) {
@@ -24,12 +21,6 @@ async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}) 
   return { model, tab, page: tab.page, send, answer: tab.page.getByTestId('answer'), log: tab.page.getByRole('log', { name: 'Messages' }) }
 }
 
-async function shoot (tab: Tab, name: string): Promise<void> {
-  if (pictures === undefined) return
-  mkdirSync(pictures, { recursive: true })
-  await tab.page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true })
-}
-
 t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
   t.test('shows an answer while it comes, goes on with it after a reload, and reads it out when it is there', async t => {
     const { model, tab, send, answer, log } = await openPage(t)
@@ -39,7 +30,7 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     await answer.getByText('I am').waitFor()
     t.equal(await answer.getAttribute('aria-live'), 'off')
     t.notMatch(await log.textContent(), 'I am')
-    await shoot(tab, 'chat')
+    await tab.shoot('chat')
 
     await tab.reload()
     await answer.getByText('I am').waitFor()
@@ -72,7 +63,7 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     await tab.press('Enter')
     await left
     await log.getByText('In the beginning').waitFor()
-    await shoot(tab, 'chat-dark')
+    await tab.shoot('chat-dark')
     t.strictSame(tab.complaints, [])
   })
 
@@ -82,7 +73,7 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     response.writeHead(401).end()
     await page.getByText('Failed: Internal Server Error').waitFor()
     t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
-    await shoot(tab, 'chat-phone')
+    await tab.shoot('chat-phone')
     t.equal(await page.getByRole('button', { name: 'Try again' }).isEnabled(), true)
     t.equal(model.requests.length, 1)
     const next = await send('Once more')

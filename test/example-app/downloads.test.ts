@@ -93,8 +93,7 @@ t.test('the page of downloads in Chromium', { skip: chromiumMissing }, async t =
     t.same(name.endsWith('.gz') ? gunzipSync(body) : body, readFileSync(join(exampleFiles, 'grüße.txt')))
   }
   t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
-  const { SHOTS: folder } = process.env
-  if (folder !== undefined) writeFileSync(join(folder, 'downloads.png'), await tab.screenshot())
+  await tab.shoot('downloads-phone')
   t.strictSame(tab.complaints, [])
 })
 

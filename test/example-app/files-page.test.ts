@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -21,7 +21,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     await tab.page.getByText('0 lines, SHA-256 e3b0c44298fc').waitFor()
     await tab.page.getByText('2 files uploaded.').waitFor()
     t.equal(await tab.page.getByRole('progressbar', { name: /^grüße\.txt/ }).getAttribute('value'), '1')
-    await shoot(tab, 'files-done')
+    await tab.shoot('files-done')
 
     await tab.reload()
     await tab.page.getByText(`2 lines, SHA-256 ${sha256}`).waitFor()
@@ -52,10 +52,10 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
     await tab.page.getByText('Uploading: 0 of 3 files complete…').waitFor()
     t.ok(await tab.page.getByText('Waiting').isVisible(), 'two at a time')
-    await shoot(tab, 'files-uploading')
+    await tab.shoot('files-uploading')
     await tab.page.setViewportSize({ width: 360, height: 900 })
     t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
-    await shoot(tab, 'files-phone')
+    await tab.shoot('files-phone')
     await tab.reload()
     await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
     await tab.page.getByRole('button', { name: 'Cancel b.bin' }).click()
@@ -76,7 +76,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     await tab.until("document.querySelector('li progress')?.value > 0")
     proxy.break()
     await tab.page.getByText('The connection was lost: it goes on by itself').waitFor()
-    await shoot(tab, 'files-interrupted')
+    await tab.shoot('files-interrupted')
     await mend()
     proxy.mend()
     await tab.page.getByText('1 file uploaded.').waitFor()
@@ -89,7 +89,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     await slow(tab)
     await tab.page.getByLabel('Pick files').setInputFiles([big('a.bin', 24), big('b.bin', 24), big('c.bin', 24)])
     await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
-    await shoot(tab, 'files-dark')
+    await tab.shoot('files-dark')
     await tab.page.getByRole('button', { name: 'Cancel all' }).click()
     await tab.until("document.querySelectorAll('li[data-phase=cancelled]').length === 3")
     await tab.reload()
@@ -134,11 +134,4 @@ function watchOffsets (app: RunningApp): () => number[] {
   const offsets: number[] = []
   app.instance.server.on('request', ({ headers, method }) => { if (method === 'PATCH') offsets.push(Number(headers['upload-offset'])) })
   return () => offsets
-}
-
-async function shoot (tab: Tab, name: string): Promise<void> {
-  const { SHOTS: folder } = process.env
-  if (folder === undefined) return
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${name}.png`), await tab.screenshot())
 }

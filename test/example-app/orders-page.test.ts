@@ -5,13 +5,15 @@ import { RunningApp } from './running-app.js'
 t.test('the page of orders in Chromium', { skip: chromiumMissing }, async t => {
   t.test('shows each order, and what followed from it', async t => {
     const app = await new RunningApp().start(t)
-    const { page, complaints } = await Tab.open(t, `${app.url}/orders`)
-    await page.getByRole('radio', { name: '3', exact: true }).check()
+    const tab = await Tab.open(t, `${app.url}/orders`)
+    const { page, complaints } = tab
+    await page.getByRole('radio', { name: '10', exact: true }).check()
     await page.getByRole('button', { name: 'Process' }).click()
     await page.getByRole('status').getByText('Running…').waitFor()
-    await page.getByRole('status').getByText(/^Done: 3 orders, €\d/).waitFor()
-    await page.getByRole('img', { name: /^12 effects of 3 orders within \d+ ms$/ }).waitFor()
-    t.equal(await page.getByRole('progressbar').evaluate(bar => (bar as unknown as { value: number }).value), 3)
+    await page.getByRole('status').getByText(/^Done: 10 orders, €\d/).waitFor()
+    await page.getByRole('img', { name: /^40 effects of 10 orders within \d+ ms$/ }).waitFor()
+    t.equal(await page.getByRole('progressbar').evaluate(bar => (bar as unknown as { value: number }).value), 10)
+    await tab.shoot('orders')
     t.equal(await page.getByRole('button', { name: 'Process' }).isDisabled(), true, 'an order is paid for once')
     await page.getByRole('button', { name: 'New orders' }).click()
     t.equal(await page.getByRole('button', { name: 'Process' }).isEnabled(), true)

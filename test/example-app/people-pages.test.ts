@@ -5,16 +5,10 @@ import { sampleFlaws } from '../../example-app/importing/sample.js'
 import { Tab, chromiumMissing } from '../support/chromium.js'
 import { RunningApp } from './running-app.js'
 
-const screenshots = process.env['SCREENSHOTS']
-
 t.test('the pages of imports and exports', { skip: chromiumMissing }, async t => {
   // One for all, because its database takes seconds to load.
   const app = await new RunningApp().start(t)
   const number = new Intl.NumberFormat('en')
-
-  async function shoot (tab: Tab, name: string): Promise<void> {
-    if (screenshots !== undefined) await tab.page.screenshot({ path: `${screenshots}/${name}.png`, fullPage: true })
-  }
 
   async function fitsThePhone (t: Test, tab: Tab): Promise<void> {
     await tab.page.setViewportSize({ width: 360, height: 900 })
@@ -33,9 +27,9 @@ t.test('the pages of imports and exports', { skip: chromiumMissing }, async t =>
     t.same(await page.locator('section[aria-labelledby=rejected] tbody tr').first().locator('td').allTextContents(),
       ['19', 'email', 'must be an e-mail address that begins with a letter or a digit', 'nobody at example.com'])
     await page.getByText(`${number.format(rows)} rows in the database.`).waitFor()
-    await shoot(tab, 'import')
+    await tab.shoot('import')
     await fitsThePhone(t, tab)
-    await shoot(tab, 'import-phone')
+    await tab.shoot('import-phone')
     t.same(tab.complaints, [])
   })
 
@@ -54,7 +48,7 @@ t.test('the pages of imports and exports', { skip: chromiumMissing }, async t =>
     await tab.reload()
     const streamId = new URL((await attached).url()).pathname.split('/').at(-1)!
     await page.getByText(/^[1-9][\d,]* rows in, /).waitFor()
-    await shoot(tab, 'import-dark')
+    await tab.shoot('import-dark')
     await page.getByRole('button', { name: 'Cancel', exact: true }).click()
     const words = await page.getByText(/^Cancelled: [\d,]+ rows of the file are in/).textContent()
     const rows = Number(/[\d,]+/.exec(words!)![0].replaceAll(',', ''))
@@ -93,9 +87,9 @@ t.test('the pages of imports and exports', { skip: chromiumMissing }, async t =>
     t.equal(download.suggestedFilename(), 'people.csv')
     const text = await readFile(await download.path(), 'utf8')
     t.ok(text.endsWith('@example.com,Person 10000,NL,1977-05-19\r\n'), text.slice(-60))
-    await shoot(tab, 'export')
+    await tab.shoot('export')
     await fitsThePhone(t, tab)
-    await shoot(tab, 'export-phone')
+    await tab.shoot('export-phone')
     t.same(tab.complaints, [])
   })
 })

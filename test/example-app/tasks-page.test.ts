@@ -1,10 +1,7 @@
-import { mkdirSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Tab, chromiumMissing } from '../support/chromium.js'
 import { RunningApp, exampleFiles } from './running-app.js'
-
-const pictures = process.env['SCREENSHOTS']
 
 async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}, stepMs = 20) {
   const app = await new RunningApp().start(t, exampleFiles, { tasks: { stepMs, sampleMs: 100 } })
@@ -12,12 +9,6 @@ async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}, 
   await tab.page.getByRole('heading', { level: 1, name: 'Tasks' }).waitFor()
   const section = (name: string) => tab.page.getByRole('region', { name, exact: true })
   return { app, tab, page: tab.page, section }
-}
-
-async function shoot (tab: Tab, name: string): Promise<void> {
-  if (pictures === undefined) return
-  mkdirSync(pictures, { recursive: true })
-  await tab.page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true })
 }
 
 t.test('the tasks page in Chromium', { skip: chromiumMissing }, async t => {
@@ -35,7 +26,7 @@ t.test('the tasks page in Chromium', { skip: chromiumMissing }, async t => {
     await page.getByText('Done: 5 steps of “Bake bread”.').waitFor()
     await section('Its progress').getByText('5 of 5 steps, done').waitFor()
     await section('Its progress').getByText('Done.').waitFor()
-    await shoot(tab, 'tasks')
+    await tab.shoot('tasks')
     t.strictSame(tab.complaints, [])
   })
 
@@ -47,7 +38,7 @@ t.test('the tasks page in Chromium', { skip: chromiumMissing }, async t => {
     await section('A countdown').getByText('Seconds left').waitFor()
     await section('A stream that fails').getByRole('button', { name: 'Watch' }).click()
     await section('A stream that fails').getByText('Failed: Step 4 has failed, as it does each time').waitFor()
-    await shoot(tab, 'tasks-dark')
+    await tab.shoot('tasks-dark')
     await section('The process').getByRole('button', { name: 'Stop' }).click()
     await section('The process').getByText('Cancelled.').waitFor()
     // That which failed is the first to end.
@@ -80,7 +71,7 @@ t.test('the tasks page in Chromium', { skip: chromiumMissing }, async t => {
     await page.getByRole('button', { name: 'Make a task' }).click()
     await page.getByLabel('Task', { exact: true }).waitFor()
     t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
-    await shoot(tab, 'tasks-phone')
+    await tab.shoot('tasks-phone')
     t.strictSame(tab.complaints, [])
   })
 })

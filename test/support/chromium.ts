@@ -56,7 +56,9 @@ export class Tab {
     await this.page.keyboard.press(key)
   }
 
-  async screenshot (): Promise<Buffer> {
-    return await this.page.screenshot()
+  /** Keeps what the page looks like, whole, in the folder that `SCREENSHOTS` names. */
+  async shoot (name: string): Promise<void> {
+    const { SCREENSHOTS: folder } = process.env
+    if (folder !== undefined) await this.page.locator('body').screenshot({ path: `${folder}/${name}.png` })
   }
 }
