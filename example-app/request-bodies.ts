@@ -49,7 +49,11 @@ function cutSlowSender ({ raw, routeOptions: { config }, log }: FastifyRequest, 
     log.info('request took too long to arrive')
     socket.destroy()
   }, bodyTimeoutMs)
-  const stop = (): void => clearInterval(timer)
+  // The connection may bring many requests more.
+  const stop = (): void => {
+    clearInterval(timer)
+    socket.off('close', stop)
+  }
   raw.once('close', stop)
   socket.once('close', stop)
 }

@@ -18,16 +18,20 @@ export async function openPostgres (url: string, onError: (error: Error) => void
   async function attempt<T> (work: (query: Query) => Promise<T>): Promise<T> {
     const client = await pool.connect()
     let lost: Error | undefined
+    const onLost = (error: Error): void => { lost = error }
+    // The pool listens to those alone that nobody uses. What comes while no statement waits for its answer would end the process.
+    client.on('error', onLost)
     try {
       await client.query('BEGIN')
       const value = await work(queryOf(client))
       await client.query('COMMIT')
       return value
     } catch (error) {
-      await client.query('ROLLBACK').catch((reason: Error) => { lost = reason })
+      await client.query('ROLLBACK').catch(onLost)
       throw error
     } finally {
-      // A connection that cannot roll back is not used again.
+      client.off('error', onLost)
+      // A connection that was lost, or cannot roll back, is not used again.
       client.release(lost)
     }
   }

@@ -5,11 +5,12 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { Tab, chromiumMissing } from '../support/chromium.js'
 import { CuttingProxy } from '../support/cutting-proxy.js'
-import { find, nginx, startProxy } from '../proxies/proxy.js'
+import { findProgram } from '../support/server-program.js'
+import { nginx, startProxy } from '../proxies/proxy.js'
 import { EndlessFile } from './endless-file.js'
 import { RunningApp } from './running-app.js'
 
-const nginxMissing = process.env['CI'] === undefined && await find('nginx') === undefined && 'NGINX IS MISSING: install it to test what its 502 does'
+const nginxMissing = process.env['CI'] === undefined && await findProgram('nginx') === undefined && 'NGINX IS MISSING: install it to test what its 502 does'
 
 t.test('a job in Chromium behind nginx', { skip: chromiumMissing || nginxMissing }, async t => {
   t.test('goes on after some seconds of 502, without a frame lost', async t => {

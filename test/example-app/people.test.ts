@@ -12,6 +12,7 @@ import { sampleCsv, sampleFlaws } from '../../example-app/importing/sample.js'
 import { streamingMediator } from '../../index.js'
 import { readFrames } from '../../lib/testing/index.js'
 import type { Frame } from '../../lib/testing/index.js'
+import { postgresMissing, startPostgres } from '../support/postgres.js'
 import { RunningApp } from './running-app.js'
 
 const header = 'email,name,country,born\n'
@@ -21,10 +22,10 @@ function framesOf (text: string, event: string): any[] {
   return readFrames(text).filter(frame => frame.event === event).map(({ data }) => data)
 }
 
-// The embedded database always, and a server where there is one. Each is opened once: that takes seconds.
-for (const databaseUrl of new Set([undefined, process.env['DATABASE_URL']])) {
-  t.test(`imports and exports people, ${databaseUrl === undefined ? 'embedded' : 'with a server'}`, async t => {
-    const app = await new RunningApp().start(t, undefined, { databaseUrl })
+// Each is opened once: that takes seconds.
+for (const backend of ['embedded', 'server'] as const) {
+  t.test(`imports and exports people, database: ${backend}`, { skip: backend === 'server' && postgresMissing }, async t => {
+    const app = await new RunningApp().start(t, undefined, { databaseUrl: backend === 'server' ? await startPostgres(t) : undefined })
     const { database } = app.instance
 
     async function count (): Promise<number> {

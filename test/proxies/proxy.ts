@@ -1,14 +1,10 @@
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { constants } from 'node:fs'
-import { access, readFile, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { delimiter, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import { root } from '../docs/pages.js'
+import { findProgram, startServer } from '../support/server-program.js'
 
 /** What the configuration of a proxy needs to know. */
 interface Setting {
@@ -96,15 +92,6 @@ ${replace(documented, [
 
 const run = promisify(execFile)
 
-/** Where the proxy's program is; undefined where it is not installed. Debian keeps servers in a folder that users do not search. */
-export async function find (program: string): Promise<string | undefined> {
-  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
-    const path = join(folder, program)
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path
-  }
-  return undefined
-}
-
 export interface ProxyOptions {
   /** How long an answer may be silent, in milliseconds. @default what the documented configuration says */
   readonly silenceMs?: number
@@ -118,59 +105,20 @@ export interface ProxyOptions {
 export async function startProxy (
   t: Test, kind: ProxyKind, appPort: number, { silenceMs, edit = text => text, folder = t.testdir() }: ProxyOptions = {}
 ): Promise<RunningProxy> {
-  const program = await find(kind.name)
+  const program = await findProgram(kind.name)
   if (program === undefined) throw new Error(`${kind.name} is not installed`)
   const ca = await makeCertificate(folder)
   const documented = await readFile(join(root, kind.file), 'utf8')
-  // Between the moment when a port is found free and the proxy's start another test may have taken it.
-  for (let attempt = 1; ; attempt++) {
-    const listenPort = await freePort()
+  const port = await startServer(t, async listenPort => {
     const config = join(folder, 'proxy.conf')
     await writeFile(config, edit(kind.configure(documented, { listenPort, appPort, folder, silenceMs })))
-    const problem = await startProgram(t, program, kind.command(config, folder), folder, listenPort)
-    if (problem === undefined) return { port: listenPort, ca }
-    if (attempt === 3) throw new Error(`${kind.name} does not start: ${problem}`)
-  }
-}
-
-// The shell waits for the end of its input, which comes when this process ends, however it does.
-const guard = 'exec 3<&0; "$@" </dev/null & server=$!; { read line <&3; kill -9 $server; } >/dev/null 2>&1 & wait $server'
-
-/** @returns what the program said when it ended instead of listening */
-async function startProgram (t: Test, program: string, args: readonly string[], folder: string, port: number): Promise<string | undefined> {
-  const child = spawn('sh', ['-c', guard, 'sh', program, ...args], {
-    stdio: ['pipe', 'ignore', 'pipe'],
-    env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
+    return {
+      program,
+      args: kind.command(config, folder),
+      env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
+    }
   })
-  let said = ''
-  child.stderr.setEncoding('utf8')
-  child.stderr.on('data', (text: string) => { said += text })
-  const ended = once(child, 'close')
-  t.teardown(async () => {
-    child.stdin.end()
-    await ended
-  })
-  while (child.exitCode === null && child.signalCode === null) {
-    if (await accepts(port)) return undefined
-    await sleep(20)
-  }
-  return said
-}
-
-async function accepts (port: number): Promise<boolean> {
-  const socket = connect({ port, host: '127.0.0.1' })
-  const accepted = await new Promise<boolean>(resolve => socket.once('connect', () => resolve(true)).once('error', () => resolve(false)))
-  socket.destroy()
-  return accepted
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  return { port, ca }
 }
 
 async function makeCertificate (folder: string): Promise<Buffer> {

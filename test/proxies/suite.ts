@@ -10,7 +10,8 @@ import { readFrames } from '../../lib/testing/index.js'
 import { pageAt, root } from '../docs/pages.js'
 import { Add, Count, createApp, deferred, listen } from '../support/app.js'
 import { namesOf } from '../support/frames.js'
-import { find, startProxy } from './proxy.js'
+import { findProgram } from '../support/server-program.js'
+import { startProxy } from './proxy.js'
 import type { ProxyKind, ProxyOptions, RunningProxy } from './proxy.js'
 import { ProxyClient } from './proxy-client.js'
 import type { Exchange, Leaving, Protocol } from './proxy-client.js'
@@ -25,7 +26,7 @@ export async function testProxy (kind: ProxyKind, rest: (t: Test) => void = () =
     t.ok(shown.includes(await readFile(join(root, kind.file), 'utf8')), kind.file)
   })
 
-  const missing = await find(kind.name) === undefined
+  const missing = await findProgram(kind.name) === undefined
   // Nothing is skipped in CI: there the tests fail where it is missing.
   const skip = missing && process.env['CI'] === undefined
     ? `NOT TESTED: ${kind.name} is not installed. Install it (Debian: apt-get install ${kind.name}) to test behind it`

@@ -1,0 +1,107 @@
+import { EventEmitter } from 'node:events'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { openPostgres } from '../../example-app/database/postgres-database.js'
+import { sampleCsv } from '../../example-app/importing/sample.js'
+import { readFrames } from '../../lib/testing/index.js'
+import { deferred } from '../support/app.js'
+import { postgresMissing, startPostgres } from '../support/postgres.js'
+import { RunningApp } from './running-app.js'
+
+const otherConnections = 'FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()'
+
+t.test('a PostgreSQL server', { skip: postgresMissing }, async t => {
+  const url = await startPostgres(t)
+  const losses = new EventEmitter()
+  const database = await openPostgres(url, error => losses.emit('loss', error))
+  t.teardown(async () => await database.close())
+  await database.query('CREATE TABLE places (id integer PRIMARY KEY, visits integer NOT NULL)')
+  await database.query('INSERT INTO places VALUES (1, 0), (2, 0)')
+  const outside = await openPostgres(url, () => {})
+  t.teardown(async () => await outside.close())
+  const cutOthers = async (): Promise<void> => { await outside.query(`SELECT pg_terminate_backend(pid) ${otherConnections}`) }
+
+  const connections = async (): Promise<number> => (await outside.query<{ count: number }>(`SELECT count(*)::integer AS count ${otherConnections}`))[0]!.count
+
+  t.test('runs a transaction again that the server has picked to end a deadlock', async t => {
+    let runs = 0
+    const bothHoldOne = deferred()
+    let holding = 0
+    const visit = async (first: number, second: number): Promise<void> => await database.transaction(async query => {
+      runs++
+      await query('UPDATE places SET visits = visits + 1 WHERE id = $1', [first])
+      if (++holding === 2) bothHoldOne.resolve()
+      await bothHoldOne.promise
+      await query('UPDATE places SET visits = visits + 1 WHERE id = $1', [second])
+    })
+    await Promise.all([visit(1, 2), visit(2, 1)])
+    t.equal(runs, 3)
+    t.same(await database.query('SELECT visits FROM places ORDER BY id'), [{ visits: 2 }, { visits: 2 }])
+  })
+
+  t.test('tells of a connection that was lost while nobody used it, and opens another', async t => {
+    await database.query('SELECT 1')
+    const idle = await connections()
+    const codes: unknown[] = []
+    const allLost = new Promise<void>(resolve => losses.on('loss', ({ code }) => {
+      codes.push(code)
+      if (codes.length === idle) resolve()
+    }))
+    await cutOthers()
+    await allLost
+    t.strictSame(codes, Array.from({ length: idle }, () => '57P01'))
+    t.same(await database.query('SELECT 1 AS one'), [{ one: 1 }])
+  })
+
+  t.test('rejects a transaction whose connection was lost, also while it waited for something else', async t => {
+    const goOn = deferred()
+    const began = deferred()
+    const failing = t.rejects(database.transaction(async query => {
+      await query('INSERT INTO places VALUES (3, 0)')
+      began.resolve()
+      await goOn.promise
+      await query('INSERT INTO places VALUES (4, 0)')
+    }), { message: /terminat|not queryable/ })
+    await began.promise
+    await cutOthers()
+    // Until the server has ended it, and for as long as it takes here to notice.
+    while (await connections() > 0);
+    await new Promise(resolve => setImmediate(resolve))
+    goOn.resolve()
+    await failing
+    t.same(await database.query('SELECT id FROM places ORDER BY id'), [{ id: 1 }, { id: 2 }])
+  })
+
+  t.test('an import whose connection is cut fails, leaves whole batches, and the next one works', async t => {
+    const app = await new RunningApp().start(t, undefined, { databaseUrl: url })
+    const send = async (body: AsyncIterable<string>): Promise<Response> => await fetch(`${app.url}/commands/import-csv`, {
+      method: 'POST', headers: { 'content-type': 'text/csv' }, body: Readable.from(body), duplex: 'half'
+    } as unknown as RequestInit)
+    const rows = async (): Promise<number> => ((await (await fetch(`${app.url}/people`)).json()) as { rows: number }).rows
+    async function * cutInTheMiddle (): AsyncGenerator<string> {
+      let parts = 0
+      for await (const text of sampleCsv(50_000, true)) {
+        if (++parts % 10 === 0) await cutOthers()
+        yield text
+      }
+    }
+    const frames = readFrames(await (await send(cutInTheMiddle())).text())
+    const kept = await rows()
+    if (frames.at(-1)!.event === 'failed') t.equal(kept % 1_000, 0)
+    else t.match(frames.at(-1), { event: 'complete', data: { rows: kept } })
+    await fetch(`${app.url}/people`, { method: 'DELETE' })
+    t.match(readFrames(await (await send(sampleCsv(2_000, true))).text()).at(-1), { event: 'complete', data: { rows: 2_000 } })
+  })
+})
+
+t.test('an app whose database does not answer says so, and works when it does', { skip: postgresMissing }, async t => {
+  const url = await startPostgres(t)
+  const app = await new RunningApp().start(t, undefined, { databaseUrl: new URL('/later', url).href })
+  const response = await fetch(`${app.url}/people`)
+  t.equal(response.status, 500)
+  t.notMatch(await response.text(), 'later', 'what the server said is not told')
+  const outside = await openPostgres(url, () => {})
+  await outside.query('CREATE DATABASE later')
+  await outside.close()
+  t.same(await (await fetch(`${app.url}/people`)).json(), { rows: 0 })
+})
