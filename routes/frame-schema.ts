@@ -30,8 +30,8 @@ interface FrameKind {
   readonly name: string
   readonly description: string
   readonly data: TSchema
-  /** Whether its members stand beside the type, where the type is inside of the data. */
-  readonly beside: boolean
+  /** Whether its members stand beside the type, where the type is inside of the data: `some` where that is up to the value. */
+  readonly beside: 'all' | 'some' | 'none'
 }
 
 /** The frames of a command's stream, in their order. */
@@ -39,11 +39,18 @@ export function frameKinds ({ progress, result }: CommandDefinition, { names }: 
   const single = progress === undefined || isSchema(progress)
   const kinds = progress === undefined ? [] : isSchema(progress) ? [[names.progress, progress] as const] : Object.entries(progress)
   return [
-    { name: names.start, description: 'The first frame', data: startSchema, beside: true },
-    ...kinds.map(([name, data]) => ({ name, description: single ? 'Progress' : `Progress of the kind ${name}`, data, beside: false })),
-    { name: names.complete, description: 'The last frame: the result', data: result, beside: result['type'] === 'object' },
-    { name: names.failed, description: 'The last frame, where the command has failed', data: problemSchema, beside: true }
+    { name: names.start, description: 'The first frame', data: startSchema, beside: 'all' },
+    ...kinds.map(([name, data]) => ({ name, description: single ? 'Progress' : `Progress of the kind ${name}`, data, beside: 'none' as const })),
+    { name: names.complete, description: 'The last frame: the result', data: result, beside: besideOf(result) },
+    { name: names.failed, description: 'The last frame, where the command has failed', data: problemSchema, beside: 'all' }
   ]
+}
+
+// Those of an object do that has no `type` of its own.
+function besideOf ({ type, properties = {}, required = [], additionalProperties }: TSchema): FrameKind['beside'] {
+  if (type === undefined) return 'some'
+  if (type !== 'object' || required.includes('type')) return 'none'
+  return additionalProperties === false && !Object.hasOwn(properties, 'type') ? 'all' : 'some'
 }
 
 /** One event of `text/event-stream`, as OpenAPI 3.2 describes it: a field is a string, and what JSON in it holds has a schema of its own. */
@@ -68,7 +75,14 @@ function objectOf (properties: Readonly<Record<string, object>>): object {
 }
 
 function envelopeOf ({ name, data, beside }: FrameKind): object {
-  return beside ? { allOf: [objectOf({ type: constant(name) }), data] } : objectOf({ type: constant(name), data })
+  const kinds = [...beside === 'none' ? [] : [withType(data, name)], ...beside === 'all' ? [] : [objectOf({ type: constant(name), data })]]
+  return kinds.length === 1 ? kinds[0]! : { anyOf: kinds }
+}
+
+// Among the object's own members: one that is closed allows no others.
+function withType ({ properties, required = [], ...rest }: TSchema, name: string): object {
+  if (properties === undefined) return objectOf({ type: constant(name) })
+  return { ...rest, properties: { ...properties, type: constant(name) }, required: ['type', ...required.filter((key: string) => key !== 'type')] }
 }
 
 const text = { type: 'string' }

@@ -5,6 +5,9 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 // How often a close looks for connections that their clients hold open, once it has waited for them, in milliseconds.
 const sweepMs = 100
 
+// How often a server looks for connections whose sessions have ended, in milliseconds.
+const defaultPatrolMs = 5_000
+
 // How long a client that does not read one stream has to show that it reads its connection, in milliseconds.
 const pingMs = 5_000
 
@@ -13,12 +16,14 @@ const socketOf = new WeakMap<Http2Session, Socket>()
 const sessionSockets = new WeakSet<Socket>()
 
 /**
- * Keeps the HTTP/2 sessions of a server, for `app.close()`: on Node 20 and 22 the server waits for idle ones for ever, and on all
- * versions for clients that do not read or do not hang up, as one that is asleep.
+ * Keeps the HTTP/2 sessions of a server. Node forgets some of their connections: it neither reads nor closes one whose client has reset it at
+ * the wrong moment, and waits for a client that does not hang up. For `app.close()` it waits for idle sessions as well, on Node 20 and 22, and
+ * on all versions for clients that do not read, as one that is asleep.
  * @returns what closes them: each ends when the streams that are open in it have ended, and its client has `drainMs` to hang up
  */
-export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: number) => void {
+export function trackHttp2Sessions ({ server }: Pick<FastifyInstance, 'server'>, patrolMs = defaultPatrolMs): (drainMs: number) => void {
   const sessions = new Set<Http2Session>()
+  const hadTime = new WeakSet<Http2Session>()
   let connected: Socket | undefined
   let isClosing = false
   let timer: NodeJS.Timeout | undefined
@@ -27,6 +32,14 @@ export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: numb
       if (session.destroyed) socketOf.get(session)!.destroy()
     }
     timer = setTimeout(sweep, sweepMs)
+  }
+  const patrol = (): void => {
+    for (const session of sessions) {
+      if (!session.destroyed) continue
+      if (hadTime.has(session)) socketOf.get(session)!.destroy()
+      else hadTime.add(session)
+    }
+    timer = setTimeout(patrol, patrolMs).unref()
   }
   // A session is made, and told of, while its connection is told of, and no longer is the socket to be held.
   const remember = (socket: Socket): void => {
@@ -45,13 +58,13 @@ export function trackHttp2Sessions ({ server }: FastifyInstance): (drainMs: numb
       clearTimeout(timer)
       timer = undefined
     })
-    if (!isClosing) return
-    session.close()
-    timer ??= setTimeout(sweep, sweepMs)
+    if (isClosing) session.close()
+    timer ??= isClosing ? setTimeout(sweep, sweepMs) : setTimeout(patrol, patrolMs).unref()
   })
   return drainMs => {
     isClosing = true
     if (sessions.size === 0) return
+    clearTimeout(timer)
     timer = setTimeout(sweep, drainMs)
     for (const session of sessions) {
       cutUnlessRead(session, drainMs)

@@ -12,6 +12,21 @@ const input = Type.Object({ fail: Type.Boolean({ default: false }) })
 const Single = defineQuery({ name: 'single', input, progress: Type.Object({ n: Type.Integer() }), result: Type.Object({ total: Type.Integer() }) })
 const Several = defineQuery({ name: 'several', input, progress: { tick: Type.Object({ n: Type.Integer() }), note: Type.String() }, result: Type.Integer() })
 const Regular = defineQuery({ name: 'regular', input, result: Type.Object({ total: Type.Integer() }) })
+// Results whose members may not, or cannot, stand beside the type of an envelope.
+const closedResult = Type.Object({ total: Type.Integer() }, { additionalProperties: false })
+const results = {
+  closed: [closedResult, { total: 1 }],
+  'of two kinds': [Type.Union([closedResult, Type.Object({ none: Type.Literal(true) }, { additionalProperties: false })]), { none: true }],
+  nullable: [Type.Union([closedResult, Type.Null()]), { total: 1 }],
+  null: [Type.Union([closedResult, Type.Null()]), null],
+  'of an intersection': [Type.Intersect([Type.Object({ a: Type.Integer() }), Type.Object({ b: Type.Integer() })]), { a: 1, b: 2 }],
+  'with a type': [Type.Object({ type: Type.String() }), { type: 'parcel' }],
+  'that may have a type': [Type.Object({ type: Type.Optional(Type.String()), n: Type.Integer() }, { additionalProperties: false }), { n: 1 }],
+  open: [Type.Object({}), { type: 'unknown to the schema' }],
+  'an empty object': [Type.Object({}, { additionalProperties: false }), {}],
+  'a list': [Type.Array(Type.Integer()), [1]],
+  anything: [Type.Unknown(), { total: 1 }]
+} as const
 
 interface ItemSchema {
   readonly oneOf?: ReadonlyArray<{ readonly title: string, readonly properties: Readonly<Record<string, ItemSchema>> }>
@@ -61,6 +76,34 @@ for (const definition of [Single, Several, Regular]) {
     }
   }
 }
+
+for (const [name, [schema, result]] of Object.entries(results)) {
+  for (const framing of ['event', 'envelope'] as const) {
+    t.test(`describes a result that is ${name}, by ${framing}`, async t => {
+      const { app } = await createApp(t)
+      const definition = defineQuery({ name: 'ending', input, result: schema })
+      app.mediator.addHandler(definition, async () => result as never)
+      const route = commandRoute(definition, { url: '/run', method: 'GET', framing })
+      app.route(route)
+      const { 200: { content } } = route.schema!.response as { 200: { content: Record<string, { itemSchema: ItemSchema }> } }
+      const accept = 'text/event-stream'
+      const { body } = await app.inject({ url: '/run', headers: { accept } })
+      t.strictSame(eventsOf(body).map(item => titleOf(t, content[accept]!.itemSchema, item)), ['start', 'complete'])
+    })
+  }
+}
+
+t.test('describes no envelope of a closed result but the one that there is', async t => {
+  const definition = defineQuery({ name: 'ending', input, result: closedResult })
+  const { 200: { content } } = commandRoute(definition, { url: '/run', method: 'GET', framing: 'envelope' })
+    .schema!.response as { 200: { content: Record<string, { itemSchema: ItemSchema }> } }
+  const { oneOf } = content['text/event-stream']!.itemSchema.properties['data']!.contentSchema
+  const complete = oneOf!.find(({ title }) => title === 'complete')!
+  for (const [item, isValid] of [
+    [{ type: 'complete', total: 1 }, true], [{ type: 'complete', data: { total: 1 } }, false], [{ type: 'complete', total: 1, more: 2 }, false],
+    [{ type: 'complete' }, false], [{ total: 1 }, false], [{ type: 'done', total: 1 }, false]
+  ] as const) t.equal(ajv.validate(complete, item), isValid, JSON.stringify(item))
+})
 
 /** The one kind of frame that an item is of, down to the JSON within its data. */
 function titleOf (t: Test, itemSchema: ItemSchema, item: Record<string, unknown>): string {
