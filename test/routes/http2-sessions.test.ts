@@ -27,17 +27,54 @@ async function start (t: Test): Promise<{ port: number, connected: Promise<Socke
   return { port, connected: once(app.server, 'connection').then(([socket]) => socket), replies }
 }
 
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+const goaway = frame(7, 0, 0, Buffer.alloc(8))
+const types = { headers: 1, reset: 3, settings: 4 }
+
+/** A frame of HTTP/2 (RFC 9113, section 4.1). */
+function frame (type: number, flags: number, streamId: number, payload = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head.writeUInt8(type, 3)
+  head.writeUInt8(flags, 4)
+  head.writeUInt32BE(streamId, 5)
+  return Buffer.concat([head, payload])
+}
+
+function connectRaw (t: Test, port: number): Socket {
+  const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  t.teardown(() => client.destroy())
+  return client.on('error', () => {})
+}
+
 t.test('closes the connection of a client that has ended its session, and does not hang up', async t => {
   const { port, connected } = await start(t)
-  const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-  client.on('error', () => {}).resume()
-  t.teardown(() => client.destroy())
-  // The preface, empty settings, and a GOAWAY without an error.
-  client.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
-  client.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-  client.write(Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+  const client = connectRaw(t, port).resume()
+  client.write(Buffer.concat([preface, frame(types.settings, 0, 0), goaway]))
   await once(await connected, 'close')
 })
+
+for (const [title, last] of [['stays', Buffer.alloc(0)], ['ends its session', goaway]] as const) {
+  t.test(`forgets a stream that its client has not read and has reset without an error: the client ${title}`, async t => {
+    const { port, connected, replies } = await start(t)
+    const client = connectRaw(t, port)
+    const replying = once(replies, 'reply')
+    const noWindow = Buffer.from([0, 4, 0, 0, 0, 0])
+    // GET http://x/stream, in literals of HPACK (RFC 7541).
+    const fields = Buffer.concat([Buffer.from([0x82, 0x86, 0x41, 1]), Buffer.from('x'), Buffer.from([0x04, 7]), Buffer.from('/stream')])
+    client.write(Buffer.concat([preface, frame(types.settings, 0, 0, noWindow), frame(types.headers, 5, 1, fields)]))
+    const [{ raw }] = await replying
+    raw.end()
+    // The head of the answer is here, and its body waits for a window.
+    let received = Buffer.alloc(0)
+    while (!received.includes(frame(types.headers, 4, 1).subarray(3))) received = Buffer.concat([received, (await once(client, 'data'))[0]])
+    client.write(Buffer.concat([frame(types.reset, 0, 1, Buffer.alloc(4)), last]))
+    await once(raw, 'close')
+    const socket = await connected
+    if (last === goaway) await once(socket, 'close')
+    else t.notOk(socket.destroyed)
+  })
+}
 
 t.test('leaves the connection to a client that has ended its session while it reads a stream', async t => {
   const { port, replies } = await start(t)
