@@ -15,6 +15,13 @@ const pingMs = 5_000
 const socketOf = new WeakMap<Http2Session, Socket>()
 const sessionSockets = new WeakSet<Socket>()
 
+/** An open stream, or a session that is to end: Node may keep it after its end. */
+interface Watched {
+  hasEnded (): boolean
+  forget (): void
+  hadTime: boolean
+}
+
 /**
  * Keeps the HTTP/2 sessions of a server, and ends what Node forgets: streams that their clients have reset without an error before they had
  * read them, and connections whose sessions have ended while their clients do not hang up, or have reset them at the wrong moment. For
@@ -23,32 +30,30 @@ const sessionSockets = new WeakSet<Socket>()
  * @returns what closes them: each ends when the streams that are open in it have ended, and its client has `drainMs` to hang up
  */
 export function trackHttp2Sessions ({ server }: Pick<FastifyInstance, 'server'>, patrolMs = defaultPatrolMs): (drainMs: number) => void {
-  // With their open streams.
-  const sessions = new Map<Http2Session, Set<Http2Stream>>()
-  const hadTime = new WeakSet<Http2Session | Http2Stream>()
+  // With what begins to watch them.
+  const sessions = new Map<Http2Session, () => void>()
+  const watched = new Map<Http2Session | Http2Stream, Watched>()
   let connected: Socket | undefined
   let isClosing = false
   let timer: NodeJS.Timeout | undefined
-  // Of a stream that its client has reset without an error, Node waits for what cannot leave any more, and its session with it.
-  const cutEnded = (isDue: (ended: Http2Session | Http2Stream) => boolean): void => {
-    for (const [session, streams] of sessions) {
-      for (const stream of streams) {
-        if (stream.closed && isDue(stream)) stream.destroy()
-      }
-      if (session.destroyed && isDue(session)) socketOf.get(session)!.destroy()
-    }
-  }
-  const sweep = (): void => {
-    cutEnded(() => true)
-    timer = setTimeout(sweep, sweepMs)
-  }
   const patrol = (): void => {
-    cutEnded(ended => {
-      const isDue = hadTime.has(ended)
-      hadTime.add(ended)
-      return isDue
+    for (const each of watched.values()) {
+      if (!each.hasEnded()) continue
+      if (isClosing || each.hadTime) each.forget()
+      each.hadTime = true
+    }
+    timer = isClosing ? setTimeout(patrol, sweepMs) : setTimeout(patrol, patrolMs).unref()
+  }
+  const watch = (what: Http2Session | Http2Stream, each: Watched): void => {
+    if (watched.has(what)) return
+    watched.set(what, each)
+    timer ??= setTimeout(patrol, isClosing ? sweepMs : patrolMs).unref()
+    what.once('close', () => {
+      watched.delete(what)
+      if (watched.size > 0) return
+      clearTimeout(timer)
+      timer = undefined
     })
-    timer = setTimeout(patrol, patrolMs).unref()
   }
   // A session is made, and told of, while its connection is told of, and no longer is the socket to be held.
   const remember = (socket: Socket): void => {
@@ -58,32 +63,30 @@ export function trackHttp2Sessions ({ server }: Pick<FastifyInstance, 'server'>,
   for (const event of ['connection', 'secureConnection']) server.prependListener(event, remember)
   // A server of HTTP/1.1 never emits it.
   server.on('session', (session: ServerHttp2Session) => {
-    const streams = new Set<Http2Stream>()
-    sessions.set(session, streams)
-    session.on('stream', stream => {
-      streams.add(stream)
-      stream.once('close', () => streams.delete(stream))
-    })
-    socketOf.set(session, connected!)
-    sessionSockets.add(connected!)
-    session.once('close', () => {
-      sessions.delete(session)
-      if (sessions.size > 0) return
-      clearTimeout(timer)
-      timer = undefined
-    })
-    if (isClosing) session.close()
-    timer ??= isClosing ? setTimeout(sweep, sweepMs) : setTimeout(patrol, patrolMs).unref()
+    const socket = connected!
+    socketOf.set(session, socket)
+    sessionSockets.add(socket)
+    session.once('close', () => sessions.delete(session))
+    // A client that has reset a stream without an error leaves in it what cannot leave any more.
+    session.on('stream', stream => watch(stream, { hasEnded: () => stream.closed, forget: () => stream.destroy(), hadTime: false }))
+    const watchSession = (): void => watch(session, { hasEnded: () => session.destroyed, forget: () => socket.destroy(), hadTime: false })
+    // The last word of its client, and that of Fastify's `http2SessionTimeout`.
+    session.on('goaway', watchSession).on('timeout', watchSession)
+    sessions.set(session, watchSession)
+    if (!isClosing) return
+    watchSession()
+    session.close()
   })
   return drainMs => {
     isClosing = true
     if (sessions.size === 0) return
-    clearTimeout(timer)
-    timer = setTimeout(sweep, drainMs)
-    for (const session of sessions.keys()) {
+    for (const [session, watchSession] of sessions) {
+      watchSession()
       cutUnlessRead(session, drainMs)
       session.close()
     }
+    clearTimeout(timer)
+    timer = setTimeout(patrol, drainMs)
   }
 }
 

@@ -48,6 +48,7 @@ for (const phase of phases) {
     }
     t.strictSame(subject.apps.map(({ mediator }) => mediator.stats()),
       Array(2).fill({ streams: 0, owners: 0, detachedHandlers: 0, runningEventHandlers: 0, waitingEventHandlers: 0 }))
+    await subject.disconnected()
     t.strictSame(timers.size, 0, 'no timer is left')
     const warnings = subject.logs.filter(({ level }) => level >= 40)
     if (phase !== 'deaf') t.strictSame(warnings, [])

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect as connectHttp2, constants } from 'node:http2'
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
+import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Session } from 'node:http2'
 import { connect } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -51,6 +51,7 @@ export class Subject {
   readonly streamsOf = new Map<string, Trial>()
   readonly logs: LogLine[]
   readonly apps: FastifyInstance[] = []
+  #sessions = 0
   readonly #logger: object
   readonly #ports: number[] = []
   /** What the deaf handlers, and the event handlers, wait for. */
@@ -64,6 +65,10 @@ export class Subject {
 
   async start (): Promise<this> {
     this.apps.push(Fastify({ logger: this.#logger }), Fastify({ logger: this.#logger, http2: true }) as unknown as FastifyInstance)
+    this.apps[1]!.server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions++
+      session.once('close', () => { this.#sessions-- })
+    })
     for (const app of this.apps) this.#ports.push(await this.#startApp(app))
     return this
   }
@@ -154,6 +159,11 @@ export class Subject {
 
   get detached (): number {
     return this.apps.reduce((sum, { mediator }) => sum + mediator.stats().detachedHandlers, 0)
+  }
+
+  /** Resolves when the sessions of HTTP/2 have closed: until then a timer watches over them. */
+  async disconnected (): Promise<void> {
+    while (this.#sessions > 0) await turn()
   }
 
   async close (): Promise<void> {
