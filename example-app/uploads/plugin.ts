@@ -28,7 +28,8 @@ const maxFieldBytes = 1_024
  * many. `watch-uploads` tells how they stand, and `POST /jobs/process-uploads` processes what is complete.
  */
 export const uploads = fastifyPlugin<UploadOptions>(async (app, options) => {
-  const folder = await UploadFolder.make(options)
+  const folder = new UploadFolder(options)
+  await folder.removeAbandoned()
   app.addHook('onClose', async () => await folder.close())
   app.mediator.addHandler(WatchUploads, watchUploadsIn(folder))
   app.mediator.addHandler(UploadFiles, uploadFilesTo(folder))

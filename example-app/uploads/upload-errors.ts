@@ -9,7 +9,9 @@ export const UploadTooLargeError = createError<[number]>('EXAMPLE_ERR_UPLOAD_TOO
 
 export const TooManyUploadsError = createError('EXAMPLE_ERR_TOO_MANY_UPLOADS', 'The server has no room for more uploads: try again later', 503)
 
-export const UnknownUploadError = createError<[string]>('EXAMPLE_ERR_UNKNOWN_UPLOAD', 'There is no upload %s', 404)
+export const UnknownUploadError = createError<[string]>('EXAMPLE_ERR_UNKNOWN_UPLOAD', 'There is no upload %s, or no more', 404)
+
+export const UploadExistsError = createError<[string]>('EXAMPLE_ERR_UPLOAD_EXISTS', 'There is an upload %s already', 409)
 
 export const UploadIncompleteError = createError<[string]>('EXAMPLE_ERR_UPLOAD_INCOMPLETE', 'The upload %s is not complete', 409)
 

@@ -20,29 +20,28 @@ export function uploadFilesTo (folder: UploadFolder): Handler<typeof UploadFiles
     const result = { files: 0, sizeBytes: 0 }
     for await (const { name, body } of files) {
       const uploadId = randomBytes(idBytes).toString('hex')
-      const upload = folder.begin(uploadId, name)
       const states = new NewestValues<string, UploadState>({ signal, pauseMs })
       const onChange = (state: UploadState): void => { if (state.uploadId === uploadId) states.push(uploadId, state) }
       const onAbort = (): void => { body.destroy(signal.reason) }
       folder.on('change', onChange)
       signal.addEventListener('abort', onAbort)
       // The body arrives beside the loop: a reader who takes his time does not hold it up, and what he misses is told by what follows.
-      const arrived = folder.append(upload, 0, body)
-      arrived.then(() => upload.finish(), () => {}).finally(() => states.end())
+      const arriving = folder.receive(uploadId, name, body)
+      const arrived = arriving.then(() => {}, () => {}).finally(() => states.end())
       try {
         for await (const { state, receivedBytes } of states) {
-          if (state !== 'complete') yield { name, uploadId, state: 'incomplete' as const, receivedBytes }
+          if (state === 'incomplete') yield { name, uploadId, state, receivedBytes }
         }
-        await arrived
-        yield { name, uploadId, state: 'complete' as const, receivedBytes: upload.receivedBytes }
+        const receivedBytes = await arriving
+        yield { name, uploadId, state: 'complete' as const, receivedBytes }
         result.files++
-        result.sizeBytes += upload.receivedBytes
+        result.sizeBytes += receivedBytes
       } finally {
         folder.off('change', onChange)
         signal.removeEventListener('abort', onAbort)
         body.destroy()
-        // Nobody can go on with it.
-        if (!upload.isComplete) await folder.giveUp(uploadId)
+        // Until nothing is left of what was not complete.
+        await arrived
       }
     }
     return result

@@ -1,11 +1,14 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import type { ClientRequest } from 'node:http'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
+import { TempFolder } from '../../example-app/temp-folder.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { RunningApp, exampleFiles } from './running-app.js'
 
@@ -43,10 +46,10 @@ async function untilReceived (app: RunningApp, uploadId: string, bytes: number):
   throw new Error(text)
 }
 
-async function folderOf (t: Test, uploads: object = {}): Promise<{ app: RunningApp, folder: string }> {
+async function folderOf (t: Test, uploads: object = {}): Promise<{ app: RunningApp, folder: () => string }> {
   const tempDir = t.testdir({})
   const app = await new RunningApp().start(t, exampleFiles, { uploads: { ...uploads, tempDir } })
-  return { app, folder: join(tempDir, (await readdir(tempDir))[0]!) }
+  return { app, folder: () => join(tempDir, readdirSync(tempDir)[0]!) }
 }
 
 t.test('takes a file in pieces, says where to go on, and processes it when it is whole', async t => {
@@ -93,7 +96,7 @@ t.test('keeps what has arrived of a request whose client leaves', async t => {
   t.match(await head(app, uploadId), { status: 204, offset: '3', complete: '?0' })
   t.match(stateOf(await patch(app, uploadId, 3, ' and two')), { status: 400, offset: '3' }, 'more than is missing')
   t.match(stateOf(await patch(app, uploadId, 3, ' is two')), { status: 204, offset: '10', complete: '?1' })
-  t.equal(await readFile(join(folder, uploadId), 'utf8'), 'one is two')
+  t.equal(await readFile(join(folder(), uploadId), 'utf8'), 'one is two')
 })
 
 t.test('has one writer an upload: whoever asks ends the one before', async t => {
@@ -111,7 +114,7 @@ t.test('has one writer an upload: whoever asks ends the one before', async t => 
   const answers = await Promise.all(Array.from('defghi', async letter => await patch(app, uploadId, 6, letter.repeat(6))))
   t.equal(answers.filter(({ status }) => status === 204).length, 1)
   t.ok(answers.every(({ status }) => status === 204 || status === 409))
-  t.match(await readFile(join(folder, uploadId), 'utf8'), /^aaabbb(d{6}|e{6}|f{6}|g{6}|h{6}|i{6})$/)
+  t.match(await readFile(join(folder(), uploadId), 'utf8'), /^aaabbb(d{6}|e{6}|f{6}|g{6}|h{6}|i{6})$/)
 })
 
 t.test('begins an upload once', async t => {
@@ -119,7 +122,7 @@ t.test('begins an upload once', async t => {
   const uploadId = id()
   const answers = await Promise.all(Array.from('abcdef', async letter => await patch(app, uploadId, 0, letter, { length: 1 })))
   t.equal(answers.filter(({ status }) => status === 204).length, 1)
-  t.match(await readFile(join(folder, uploadId), 'utf8'), /^[a-f]$/)
+  t.match(await readFile(join(folder(), uploadId), 'utf8'), /^[a-f]$/)
 })
 
 t.test('removes what is given up, also in the middle', async t => {
@@ -133,7 +136,7 @@ t.test('removes what is given up, also in the middle', async t => {
   t.equal((await fetch(`${app.url}/uploads/${uploadId}`, { method: 'DELETE' })).status, 204)
   t.equal((await answered)[0].statusCode, 410)
   t.match((await watched).at(-1), { event: 'complete', data: { complete: 0, givenUp: 1 } })
-  t.strictSame(await readdir(folder), [])
+  t.strictSame(await readdir(folder()), [])
   t.match(await head(app, uploadId), { status: 404 })
   t.equal((await fetch(`${app.url}/uploads/${uploadId}`, { method: 'DELETE' })).status, 204, 'twice')
 })
@@ -144,17 +147,18 @@ t.test('removes uploads that nobody goes on with, and the folder when the app cl
   const gone = fetch(`${app.url}/commands/watch-uploads?uploadIds=${uploadId}`).then(async response => readFrames(await response.text()))
   await patch(app, uploadId, 0, 'one', { length: 10 })
   t.match((await gone).at(-2)!.data, { uploadId, state: 'given-up' })
-  t.strictSame(await readdir(folder), [])
+  t.strictSame(await readdir(folder()), [])
   await patch(app, id(), 0, 'one', { length: 10 })
+  const path = folder()
   await app.instance.close()
-  await t.rejects(stat(folder), { code: 'ENOENT' })
+  await t.rejects(stat(path), { code: 'ENOENT' })
 })
 
 t.test('limits length and number', async t => {
   const app = await new RunningApp().start(t, exampleFiles, { uploads: { maxBytes: 100, maxTotalBytes: 250, maxUploads: 3 } })
   t.equal((await patch(app, id(), 0, 'x', { length: 101 })).status, 413)
   const [first, second, third] = [id(), id(), id()]
-  for (const uploadId of [first, second]) t.equal((await patch(app, uploadId, 0, 'x', { length: 100 })).status, 204)
+  for (const uploadId of [first, second]) t.equal((await patch(app, uploadId, 0, 'x'.repeat(100), { length: 100 })).status, 204)
   t.equal((await patch(app, third, 0, 'x', { length: 51 })).status, 503, 'all of them together')
   t.equal((await patch(app, third, 0, 'x', { length: 50 })).status, 204)
   t.equal((await patch(app, id(), 0, '', { length: 0 })).status, 503, 'their number')
@@ -169,6 +173,41 @@ t.test('limits length and number', async t => {
   request.write('y')
   t.equal((await answered)[0].statusCode, 413)
   t.match(await head(app, third), { offset: '50', complete: '?1' })
+})
+
+t.test('is not held up by uploads that bring nothing', async t => {
+  const app = await new RunningApp().start(t, exampleFiles, { uploads: { maxBytes: 100, maxTotalBytes: 250, maxUploads: 4 } })
+  const other = id()
+  t.equal((await patch(app, other, 0, 'x', { length: 100 })).status, 204)
+  for (let times = 0; times < 10; times++) t.equal((await patch(app, id(), 0, '', { length: 100 })).status, 204, 'each takes the place of the oldest one')
+  t.match(await head(app, other), { status: 204, offset: '1' }, 'and not that of one which has brought something')
+
+  // What was announced by several, and does not fit, is refused as it arrives.
+  const [first, second] = [id(), id()]
+  for (const uploadId of [first, second]) t.equal((await patch(app, uploadId, 0, 'x', { length: 100 })).status, 204)
+  for (const uploadId of [first, second]) await patch(app, uploadId, 1, 'x'.repeat(99))
+  t.match(stateOf(await patch(app, other, 1, 'x'.repeat(60))), { status: 503, offset: '1', complete: '?0' })
+  t.match(stateOf(await patch(app, other, 1, 'x'.repeat(49))), { status: 204, offset: '50' })
+})
+
+t.test('begins anew at the first byte where the server was started anew', async t => {
+  const uploadId = id()
+  const before = await new RunningApp().start(t)
+  t.match(stateOf(await patch(before, uploadId, 0, 'one ', { length: 11 })), { status: 204, offset: '4' })
+  await before.instance.close()
+  const app = await new RunningApp().start(t)
+  t.match(await head(app, uploadId), { status: 404 })
+  t.match(stateOf(await patch(app, uploadId, 4, 'and two', { length: 11 })), { status: 409, offset: '0' })
+  t.match(stateOf(await patch(app, uploadId, 0, 'one and two', { length: 11 })), { status: 204, offset: '11', complete: '?1' })
+})
+
+t.test('leaves no folder that is not needed, and removes those of processes that were killed', async t => {
+  const tempDir = t.testdir({})
+  const { pid } = spawnSync('true')
+  const left = basename(new TempFolder('uploads', tempDir).path).replace(`-${process.pid}-`, `-${pid}-`)
+  mkdirSync(join(tempDir, left))
+  await new RunningApp().start(t, exampleFiles, { uploads: { tempDir } })
+  t.strictSame(await readdir(tempDir), [])
 })
 
 t.test('refuses ids, names and fields that are none', async t => {

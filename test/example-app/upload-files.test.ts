@@ -17,11 +17,11 @@ import { startServer } from './started-server.js'
 const run = promisify(execFile)
 const mebibyte = 2 ** 20
 
-async function start (t: Test, options: object = {}): Promise<{ app: RunningApp, folder: string, big: string }> {
+async function start (t: Test, options: object = {}): Promise<{ app: RunningApp, folder: () => string, big: string }> {
   const dir = t.testdir({ temp: {}, 'big.bin': '', 'grüße.txt': 'one\ntwo\n' })
   truncateSync(join(dir, 'big.bin'), 64 * mebibyte)
   const app = await new RunningApp().start(t, exampleFiles, { ...options, uploads: { tempDir: join(dir, 'temp'), ...(options as { uploads?: object }).uploads } })
-  return { app, folder: join(dir, 'temp', readdirSync(join(dir, 'temp'))[0]!), big: join(dir, 'big.bin') }
+  return { app, folder: () => join(dir, 'temp', readdirSync(join(dir, 'temp'))[0]!), big: join(dir, 'big.bin') }
 }
 
 t.test('takes files of a form from curl, and tells how much has arrived while it does', async t => {
@@ -36,7 +36,7 @@ t.test('takes files of a form from curl, and tells how much has arrived while it
   const last = frames.at(-2)!.data
   t.match(last, { name: 'grüße.txt', state: 'complete', receivedBytes: 8 })
   t.match(frames.at(-1), { event: 'complete', data: { files: 2, sizeBytes: 64 * mebibyte + 8 } })
-  t.equal(readFileSync(join(folder, last.uploadId), 'utf8'), 'one\ntwo\n')
+  t.equal(readFileSync(join(folder(), last.uploadId), 'utf8'), 'one\ntwo\n')
   const processed = readFrames(await (await app.post('/jobs/process-uploads', { fileIds: [last.uploadId] })).text())
   t.match(processed.at(-1)!.data, { processed: 1, lines: 2 })
 })
@@ -49,7 +49,7 @@ t.test('takes one file as the body, whatever its type', async t => {
     t.match(frames.at(-1)!.event, 'complete', args[0]!)
     const { name, uploadId } = frames.at(-2)!.data
     t.equal(name, 'grüße.txt')
-    t.equal(readFileSync(join(folder, uploadId), 'utf8'), args[0] === '-H' ? 'no JSON' : 'one\ntwo\n')
+    t.equal(readFileSync(join(folder(), uploadId), 'utf8'), args[0] === '-H' ? 'no JSON' : 'one\ntwo\n')
   }
 })
 
@@ -61,10 +61,10 @@ t.test('keeps nothing of a client that leaves in the middle', async t => {
     client.stdout.setEncoding('utf8').on('data', chunk => { text += chunk })
     while (!/"receivedBytes":[1-9]/.test(text)) await once(client.stdout, 'data')
     const ended = new Promise<{ reason: string }>(resolve => app.instance.mediator.onStreamEnd(resolve))
-    t.equal(readdirSync(folder).length, 1)
+    t.equal(readdirSync(folder()).length, 1)
     client.kill('SIGKILL')
     t.equal((await ended).reason, 'client-closed')
-    t.strictSame(readdirSync(folder), [], args[0]!)
+    t.strictSame(readdirSync(folder()), [], args[0]!)
   }
   t.strictSame(app.logs.filter(({ level }) => level > 30), [])
 })
@@ -90,7 +90,7 @@ t.test('refuses what is no upload, and what is too much', async t => {
   t.match((await post({ body: formOf(101, 1) }))[1], { code: 'FST_FILES_LIMIT', status: 413 })
   t.match(await post({ body: 'x' }, '?name=a%00b'), [400, { code: 'FST_ERR_VALIDATION' }])
   t.match((await post({ body: 'x', headers: { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' } }))[0], 403)
-  t.ok(readdirSync(folder).length <= 100, 'what was complete before the limit is kept')
+  t.ok(readdirSync(folder()).length <= 100, 'what was complete before the limit is kept')
 })
 
 t.test('ends its answer and the connection where the rest of a refused file would take for ever', async t => {
