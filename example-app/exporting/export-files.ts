@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import createError from '@fastify/error'
+import { TempFolder } from '../temp-folder.js'
 
 const maxFiles = 8
 const maxWriting = 4
@@ -15,16 +15,26 @@ export const UnknownExportError = createError('EXAMPLE_ERR_UNKNOWN_EXPORT', 'The
 export class ExportFiles {
   // In the order in which they were finished.
   readonly #names = new Set<string>()
+  readonly #folder: TempFolder
   #writing = 0
-  #folder: Promise<string> | undefined
+
+  /** @param tempDir is where the folder is made, the system's for temporary files where it is left out */
+  constructor (tempDir?: string) {
+    this.#folder = new TempFolder('exports', tempDir)
+  }
+
+  /** Removes what killed processes have left: to be called at the start. */
+  async removeAbandoned (): Promise<void> {
+    await this.#folder.removeAbandoned()
+  }
 
   async begin (extension: string): Promise<NewExport> {
     if (this.#writing >= maxWriting) throw new TooManyExportsError()
     this.#writing++
     try {
-      const folder = await (this.#folder ??= mkdtemp(join(tmpdir(), 'exports-')))
+      await this.#folder.make()
       const name = `${randomBytes(16).toString('hex')}.${extension}`
-      const path = join(folder, name)
+      const path = join(this.#folder.path, name)
       const part = `${path}.part`
       const file = await open(part, 'wx', 0o600)
       return new NewExport(file, async finished => {
@@ -32,7 +42,7 @@ export class ExportFiles {
         if (!finished) return await rm(part, { force: true })
         await rename(part, path)
         this.#names.add(name)
-        await this.#removeOldest(folder)
+        await this.#removeOldest()
       }, name)
     } catch (error) {
       this.#writing--
@@ -43,19 +53,19 @@ export class ExportFiles {
   /** Opens a file that is finished. */
   async open (name: string): Promise<{ readonly file: FileHandle, readonly bytes: number }> {
     if (!this.#names.has(name)) throw new UnknownExportError()
-    const file = await open(join(await this.#folder!, name))
+    const file = await open(join(this.#folder.path, name))
     return { file, bytes: (await file.stat()).size }
   }
 
   async close (): Promise<void> {
-    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true })
+    await this.#folder.close()
   }
 
-  async #removeOldest (folder: string): Promise<void> {
+  async #removeOldest (): Promise<void> {
     const [oldest] = this.#names
     if (oldest === undefined || this.#names.size <= maxFiles) return
     this.#names.delete(oldest)
-    await rm(join(folder, oldest), { force: true })
+    await rm(join(this.#folder.path, oldest), { force: true })
   }
 }
 
@@ -88,7 +98,14 @@ export class NewExport {
   /** Closes the file, and removes one that is not finished. Does nothing the second time. */
   end = async (): Promise<void> => {
     this.end = async () => {}
-    await this.#file.close()
-    await this.#onEnd(this.#finished)
+    try {
+      await this.#file.close()
+    } catch (error) {
+      // Not all of it may be on the disk.
+      this.#finished = false
+      throw error
+    } finally {
+      await this.#onEnd(this.#finished)
+    }
   }
 }

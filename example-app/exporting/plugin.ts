@@ -16,6 +16,7 @@ import { findPeople, peoplePages } from './people-pages.js'
  */
 export const exporting = fastifyPlugin<{ readonly database: Database }>(async (app, { database }) => {
   const files = new ExportFiles()
+  await files.removeAbandoned()
   app.addHook('onClose', async () => await files.close())
   app.mediator.addHandler(ExportPeople, exportPeopleTo(files, database))
   app.mediator.addHandler(FillPeople, fillPeopleOf(database))

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
+import { openFiles } from '../support/open-files.js'
 import { RunningApp } from './running-app.js'
 
 const mebibyte = 1_048_576
@@ -67,13 +68,3 @@ t.test('reports a big file on its way, with percentages that only grow', async t
   t.same(frames.map(({ percent }) => percent), frames.map(({ percent }) => percent).sort((a, b) => a - b))
   t.ok(frames.every(({ status, percent }) => status === 'processing' && percent < 100))
 })
-
-function openFiles (): string[] {
-  return readdirSync('/proc/self/fd').flatMap(fd => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)]
-    } catch {
-      return []
-    }
-  })
-}

@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { Tab, chromiumMissing } from '../support/chromium.js'
+import { openFiles } from '../support/open-files.js'
 import { RunningApp, exampleFiles } from './running-app.js'
 
 const run = promisify(execFile)
@@ -96,13 +97,3 @@ t.test('the page of downloads in Chromium', { skip: chromiumMissing }, async t =
   await tab.shoot('downloads-phone')
   t.strictSame(tab.complaints, [])
 })
-
-function openFiles (): string[] {
-  return readdirSync('/proc/self/fd').flatMap(fd => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)]
-    } catch {
-      return []
-    }
-  })
-}
