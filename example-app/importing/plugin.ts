@@ -3,27 +3,40 @@ import { Type } from '@sinclair/typebox'
 import fastifyPlugin from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import { commandRoute } from '../../index.js'
+import type { InputOf } from '../../index.js'
 import type { Database } from '../database/database.js'
+import { bodyOf } from '../request-bodies.js'
+import { UploadTooLargeError } from '../uploads/upload-errors.js'
+import { UploadFolder } from '../uploads/upload-folder.js'
 import { FileId, ImportCsv, ImportPeople, RowsImported } from './contracts.js'
-import { FileTooLargeError } from './errors.js'
 import { importRows } from './import-rows.js'
 import { sampleCsv } from './sample.js'
-import { Uploads, maxUploadBytes } from './uploads.js'
 
 const maxSampleRows = 1_000_000
+const maxUploadBytes = 1_073_741_824
+const maxUploads = 16
+const keepUploadMs = 10 * 60_000
+// More than there can be within the minutes that their jobs are kept.
+const maxTaken = 1_000
 
 /**
  * Imports people from CSV files: `POST /commands/import-csv` with the CSV as its body, or `PUT /import/files/:id` and then, as a job,
  * `POST /jobs/import-people`.
  */
 export const importing = fastifyPlugin<{ readonly database: Database }>(async (app, { database }) => {
-  const uploads = new Uploads()
+  const uploads = new UploadFolder({ folderName: 'imports', maxBytes: maxUploadBytes, maxUploads, keepMs: keepUploadMs })
+  await uploads.removeAbandoned()
   app.addHook('onClose', async () => await uploads.close())
+
+  // In the order in which their jobs began.
+  const taken = new Set<string>()
 
   app.mediator.addHandler(ImportCsv, async function * (input, context) {
     return yield * importRows(database, input, context)
   })
   app.mediator.addHandler(ImportPeople, async function * ({ fileId }, context) {
+    taken.add(fileId)
+    if (taken.size > maxTaken) taken.delete([...taken][0]!)
     const { file, bytes } = await uploads.take(fileId)
     try {
       return yield * importRows(database, { source: file.createReadStream({ autoClose: false }), totalBytes: bytes }, context)
@@ -56,10 +69,17 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
     return reply.send(Readable.from(sampleCsv(rows, good)))
   })
 
+  // A status that must be certain is decided before the stream. Whoever repeats a request by its key is told of the job that has the file.
+  async function requireUpload ({ body, headers }: FastifyRequest): Promise<void> {
+    const { fileId } = body as InputOf<typeof ImportPeople>
+    if (headers['idempotency-key'] === undefined || !taken.has(fileId)) uploads.requireComplete(fileId)
+  }
+
   app.route(commandRoute(ImportPeople, {
     url: '/jobs/import-people',
     onDisconnect: 'continue',
-    owner: 'public'
+    owner: 'public',
+    preHandler: requireUpload
   }))
 
   // Bodies are streams here, and nowhere else.
@@ -67,12 +87,12 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
     bodies.removeAllContentTypeParsers()
     bodies.addContentTypeParser('text/csv', (_request, body, done) => done(null, body))
 
-    bodies.put<{ Params: { id: string }, Body: Readable }>('/import/files/:id', {
+    bodies.put<{ Params: { id: string } }>('/import/files/:id', {
       schema: { params: Type.Object({ id: FileId }) },
       config: { longBody: true },
       preParsing: requireSmallBody
-    }, async ({ params: { id }, body }, reply) => {
-      const bytes = await uploads.add(id, body)
+    }, async ({ params: { id }, raw }, reply) => {
+      const bytes = await uploads.receive(id, id, bodyOf(raw))
       return reply.code(201).send({ fileId: id, bytes })
     })
 
@@ -91,7 +111,7 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
 
 // Before a byte of it is read, where the client tells its length.
 async function requireSmallBody ({ headers: { 'content-length': length } }: FastifyRequest): Promise<void> {
-  if (Number(length) > maxUploadBytes) throw new FileTooLargeError(maxUploadBytes)
+  if (Number(length) > maxUploadBytes) throw new UploadTooLargeError(maxUploadBytes)
 }
 
 // Leaving it must not cut the connection, on which the answer goes.
@@ -99,7 +119,7 @@ async function * limited (body: Readable): AsyncGenerator<Buffer, void, undefine
   let bytes = 0
   for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > maxUploadBytes) throw new FileTooLargeError(maxUploadBytes)
+    if (bytes > maxUploadBytes) throw new UploadTooLargeError(maxUploadBytes)
     yield chunk
   }
 }

@@ -126,11 +126,14 @@ for (const backend of ['embedded', 'server'] as const) {
       t.equal(await put('../../etc/passwd'), 404)
       t.equal(await put('a'.repeat(31)), 400)
       t.equal(await put('b'.repeat(32), { headers: { 'content-type': 'text/plain' } }), 415)
-      const [first, second] = await Promise.all([randomUUID(), randomUUID()].map(async key =>
-        await (await app.post('/jobs/import-people', { fileId }, { 'idempotency-key': key })).text()))
+      const keys = [randomUUID(), randomUUID()]
+      const [first, second] = await Promise.all(keys.map(async key => await (await app.post('/jobs/import-people', { fileId }, { 'idempotency-key': key })).text()))
       t.equal([first!, second!].filter(text => text.includes('event: complete')).length, 1)
       t.match([first, second].join(), 'EXAMPLE_ERR_UNKNOWN_UPLOAD')
       t.equal(await count(), 1)
+      const key = keys[first!.includes('event: complete') ? 0 : 1]!
+      t.match(await (await app.post('/jobs/import-people', { fileId }, { 'idempotency-key': key })).text(), 'event: complete', 'who asks again by the same key')
+      t.equal((await app.post('/jobs/import-people', { fileId }, { prefer: 'respond-async' })).status, 404)
     })
 
     t.test('refuses an upload that says that it is too large, and forgets one that breaks off', async t => {
@@ -144,10 +147,13 @@ for (const backend of ['embedded', 'server'] as const) {
 
       const broken = request(`${app.url}/import/files/${id}`, { method: 'PUT', headers: csv })
       broken.on('error', () => {})
-      const requests = app.logs.filter(({ msg }) => msg === 'incoming request').length
+      const logged = (msg: string): number => app.logs.filter(line => line.msg === msg).length
+      const [requests, aborted] = [logged('incoming request'), logged('aborted')]
       broken.write(header)
       await app.logged('incoming request', requests + 1)
+      t.equal((await app.post('/jobs/import-people', { fileId: id })).status, 409, 'not before it is complete')
       broken.destroy()
+      await app.logged('aborted', aborted + 1)
       t.equal((await app.post('/jobs/import-people', { fileId: id })).status, 404)
     })
 
@@ -225,6 +231,15 @@ class EndlessDatabase extends EventEmitter implements Database {
 
   async close (): Promise<void> {}
 }
+
+t.test('knows before an import begins that there is no such upload', async t => {
+  const app = await new RunningApp().start(t)
+  for (const headers of [{}, { prefer: 'respond-async' }, { 'idempotency-key': randomUUID(), prefer: 'respond-async' }] as Array<Record<string, string>>) {
+    const response = await app.post('/jobs/import-people', { fileId: 'd'.repeat(32) }, headers)
+    t.equal(response.status, 404)
+    t.match(await response.json(), { code: 'EXAMPLE_ERR_UNKNOWN_UPLOAD' })
+  }
+})
 
 t.test('an export reads no further while its client does not, and ends when that has left', async t => {
   const app = fastify()
