@@ -7,17 +7,18 @@ import type { TaskBoard } from './task-board.js'
 export function executeTaskOf (board: TaskBoard, stepMs: number): Handler<typeof ExecuteTask> {
   return async function * ({ taskId }, { signal }) {
     // Found and marked in one turn, before the first frame: of two who ask at once, one is told 409.
-    const { steps } = board.begin(taskId)
+    const run = board.begin(taskId)
+    const { steps } = run.task
     try {
       for (let step = 1; step <= steps; step++) {
         const startedAt = performance.now()
         await setTimeout(stepMs, undefined, { signal })
-        board.advance(taskId)
+        run.advance()
         yield { step, steps, durationMs: performance.now() - startedAt }
       }
-      return board.find(taskId)
+      return run.task
     } finally {
-      board.leave(taskId)
+      run.leave()
     }
   }
 }

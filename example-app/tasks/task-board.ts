@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events'
 import type { InputOf } from '../../index.js'
 import type { CreateTask, TaskInfo } from './contracts.js'
 import { BoardFullError, TaskDroppedError, TaskNotFoundError, TaskRunningError } from './errors.js'
+import { TaskRun } from './task-run.js'
 
 const maxTasks = 100
 
@@ -31,23 +32,10 @@ export class TaskBoard {
   }
 
   /** Whoever calls this runs the task, alone. @throws EXAMPLE_ERR_TASK_NOT_FOUND, EXAMPLE_ERR_TASK_RUNNING */
-  begin (taskId: string): TaskInfo {
+  begin (taskId: string): TaskRun {
     const task = this.find(taskId)
     if (task.state === 'running') throw new TaskRunningError(taskId)
-    return this.#set({ ...task, done: 0, state: 'running' })
-  }
-
-  /** One step more is done. */
-  advance (taskId: string): TaskInfo {
-    const task = this.find(taskId)
-    const done = task.done + 1
-    return this.#set({ ...task, done, state: done === task.steps ? 'done' : 'running' })
-  }
-
-  /** Whoever ran the task has left it, at its end or before. */
-  leave (taskId: string): void {
-    const task = this.find(taskId)
-    if (task.state === 'running') this.#set({ ...task, state: 'stopped' })
+    return new TaskRun(task, changed => { this.#set(changed) })
   }
 
   /**
