@@ -19,7 +19,7 @@ const ItemsSchema = Type.Array(Type.Object({
 }, { additionalProperties: false }), { minItems: 1, maxItems: 20 })
 export type Items = Static<typeof ItemsSchema>
 
-/** One progress an order, and four events: see handlers/process-orders.ts. */
+/** One progress an order, and four events: see process-orders.ts. */
 export const ProcessOrders = defineCommand({
   name: 'process-orders',
   input: Type.Object({
@@ -29,7 +29,7 @@ export const ProcessOrders = defineCommand({
   result: Type.Object({ processed: Type.Integer({ minimum: 1 }), totalCents: Cents })
 })
 
-// Four facts about each order, and one handler for each of them below events/.
+// Four facts about each order, and one handler for each of them: analytics.ts, inventory.ts, email.ts, audit.ts.
 
 export const OrderPaid = defineEvent({
   name: 'order.paid',

@@ -29,7 +29,7 @@ const figures = {
 }
 export type Figures = Static<TObject<typeof figures>>
 
-/** Yield is progress, return is the result, throw is a failure: see handlers/process-files.ts. */
+/** Yield is progress, return is the result, throw is a failure: see process-files.ts. */
 export const ProcessFiles = defineCommand({
   name: 'process-files',
   input: Type.Object({
@@ -56,7 +56,7 @@ export const ProcessFiles = defineCommand({
   })
 })
 
-// Three facts about each file, and one handler for each of them below events/.
+// Three facts about each file, and one handler for each of them: recent-files.ts, analytics.ts, audit.ts.
 
 export const FileOpened = defineEvent({
   name: 'file.opened',
