@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { truncateSync, writeFileSync } from 'node:fs'
+import { truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -9,10 +9,11 @@ import { RunningApp } from './running-app.js'
 
 const mebibyte = 1_048_576
 
+// Takes no room on the disk.
 function sparseFile (t: Test, sizeBytes: number): string {
-  const dir = t.testdir({})
-  writeFileSync(join(dir, 'big.bin'), '')
+  const dir = t.testdir({ 'big.bin': '', 'first.bin': '' })
   truncateSync(join(dir, 'big.bin'), sizeBytes)
+  truncateSync(join(dir, 'first.bin'), 8 * mebibyte)
   return dir
 }
 
@@ -23,7 +24,8 @@ function curl (url: string, operation: string): ReturnType<typeof spawn> {
 
 for (const operation of ['analyze', 'compress', 'validate']) {
   t.test(`ends the work at once when curl is killed while it waits for ${operation}`, async t => {
-    const dir = sparseFile(t, 4_096 * mebibyte)
+    // Work that went on would take minutes.
+    const dir = sparseFile(t, 131_072 * mebibyte)
     const app = await new RunningApp().start(t, dir)
     const client = curl(app.url, operation)
     let text = ''
@@ -31,11 +33,9 @@ for (const operation of ['analyze', 'compress', 'validate']) {
     while (!text.includes('event: progress')) await once(client.stdout!, 'data')
     t.match(text, /"status":"processing","percent":\d+,/)
     client.kill('SIGKILL')
-    const killedAt = performance.now()
 
     // Emitted by the `finally` of the handler, after it has closed the file.
     const { audit, streamId } = await app.logged('file was read in part')
-    t.ok(performance.now() - killedAt < 500, `after ${performance.now() - killedAt} ms`)
     t.ok(audit.bytesRead > 0 && audit.bytesRead < audit.sizeBytes)
     t.match(await app.logged('stream ended'), { reason: 'client-closed', streamId, level: 30 })
     t.notOk(app.logs.some(({ level }) => level > 30))
@@ -45,17 +45,18 @@ for (const operation of ['analyze', 'compress', 'validate']) {
 
 t.test('never holds a file in memory', async t => {
   for (const operation of ['analyze', 'compress', 'validate']) {
-    const app = await new RunningApp().start(t, sparseFile(t, 200 * mebibyte))
+    const app = await new RunningApp().start(t, sparseFile(t, 128 * mebibyte))
     // The first run compiles what all runs share.
-    await app.run({ fileIds: ['big.bin'], operation })
+    await app.run({ fileIds: ['first.bin'], operation })
     const before = process.memoryUsage().rss
     let peak = before
     const timer = setInterval(() => { peak = Math.max(peak, process.memoryUsage().rss) }, 10)
     const frames = await app.run({ fileIds: ['big.bin'], operation })
     clearInterval(timer)
     const growth = Math.round((peak - before) / mebibyte)
-    t.ok(growth < 40, `${operation} grew by ${growth} MiB`)
-    t.match(frames.at(-1)!.data, { processed: 1, sizeBytes: 200 * mebibyte })
+    // What else the process does, and when it collects its garbage, is not known: but half of the file is more than that.
+    t.ok(growth < 64, `${operation} grew by ${growth} MiB`)
+    t.match(frames.at(-1)!.data, { processed: 1, sizeBytes: 128 * mebibyte })
   }
 })
 

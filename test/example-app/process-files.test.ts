@@ -91,16 +91,16 @@ t.test('answers 404 to an unknown file before any frame, always', async t => {
   t.match(await (await fetch(`${app.url}/analytics`)).json(), { files: 0 }, 'nothing was started')
 })
 
-for (const fileId of ['../app.ts', '..', '.', '/etc/passwd', 'files/../../package.json', 'a\\b', '..\\app.ts', 'empty\0', 'empty/', './empty']) {
-  t.test(`refuses the id ${JSON.stringify(fileId)}`, async t => {
-    const app = await new RunningApp().start(t)
+t.test('refuses ids that are no names of files', async t => {
+  const app = await new RunningApp().start(t)
+  for (const fileId of ['../app.ts', '..', '.', '/etc/passwd', 'files/../../package.json', 'a\\b', '..\\app.ts', 'empty\0', 'empty/', './empty']) {
     const byGet = `/commands/process-files?${new URLSearchParams({ fileIds: fileId })}`
     for (const response of [await app.post('/commands/process-files', { fileIds: ['empty', fileId] }), await fetch(app.url + byGet)]) {
-      t.equal(response.status, 400)
+      t.equal(response.status, 400, JSON.stringify(fileId))
       t.match(await response.json(), { code: 'EXAMPLE_ERR_INVALID_FILE_ID' })
     }
-  })
-}
+  }
+})
 
 t.test('refuses other bad input with the field named', async t => {
   const app = await new RunningApp().start(t)

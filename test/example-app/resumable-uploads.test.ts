@@ -12,6 +12,9 @@ import { TempFolder } from '../../example-app/temp-folder.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { RunningApp, exampleFiles } from './running-app.js'
 
+// For tests that need no app of their own: each has ids of its own.
+const shared = await new RunningApp().start(t)
+
 const id = (): string => randomBytes(16).toString('hex')
 
 function patch (
@@ -53,37 +56,34 @@ async function folderOf (t: Test, uploads: object = {}): Promise<{ app: RunningA
 }
 
 t.test('takes a file in pieces, says where to go on, and processes it when it is whole', async t => {
-  const app = await new RunningApp().start(t)
   const uploadId = id()
-  t.strictSame(stateOf(await patch(app, uploadId, 0, 'one\n', { length: 11, name: 'grüße/../€.txt' })), { status: 204, offset: '4', complete: '?0', length: '11' })
-  t.strictSame(await head(app, uploadId), { status: 204, offset: '4', complete: '?0', length: '11' })
-  t.equal((await app.post('/jobs/process-uploads', { fileIds: [uploadId] })).status, 409, 'not before it is complete')
-  t.strictSame(stateOf(await patch(app, uploadId, 4, 'two\n')), { status: 204, offset: '8', complete: '?0', length: '11' })
-  t.strictSame(stateOf(await patch(app, uploadId, 8, Buffer.from('ok\n'))), { status: 204, offset: '11', complete: '?1', length: '11' })
-  const frames = readFrames(await (await app.post('/jobs/process-uploads', { fileIds: [uploadId] })).text())
+  t.strictSame(stateOf(await patch(shared, uploadId, 0, 'one\n', { length: 11, name: 'grüße/../€.txt' })), { status: 204, offset: '4', complete: '?0', length: '11' })
+  t.strictSame(await head(shared, uploadId), { status: 204, offset: '4', complete: '?0', length: '11' })
+  t.equal((await shared.post('/jobs/process-uploads', { fileIds: [uploadId] })).status, 409, 'not before it is complete')
+  t.strictSame(stateOf(await patch(shared, uploadId, 4, 'two\n')), { status: 204, offset: '8', complete: '?0', length: '11' })
+  t.strictSame(stateOf(await patch(shared, uploadId, 8, Buffer.from('ok\n'))), { status: 204, offset: '11', complete: '?1', length: '11' })
+  const frames = readFrames(await (await shared.post('/jobs/process-uploads', { fileIds: [uploadId] })).text())
   const sha256 = createHash('sha256').update('one\ntwo\nok\n').digest('hex')
   t.match(frames.at(-2)!.data, { fileId: uploadId, status: 'completed', lines: 3, sha256 })
   t.equal(frames.at(-1)!.event, 'complete')
 })
 
 t.test('takes an empty file', async t => {
-  const app = await new RunningApp().start(t)
   const uploadId = id()
-  t.match(stateOf(await patch(app, uploadId, 0, '', { length: 0 })), { status: 204, offset: '0', complete: '?1' })
-  t.equal((await app.post('/jobs/process-uploads', { fileIds: [uploadId] })).status, 200)
+  t.match(stateOf(await patch(shared, uploadId, 0, '', { length: 0 })), { status: 204, offset: '0', complete: '?1' })
+  t.equal((await shared.post('/jobs/process-uploads', { fileIds: [uploadId] })).status, 200)
 })
 
 t.test('refuses another offset than that where it goes on, and tells the right one', async t => {
-  const app = await new RunningApp().start(t)
   const uploadId = id()
-  t.match(stateOf(await patch(app, uploadId, 4, 'x', { length: 10 })), { status: 409, offset: '0' }, 'nothing is there yet')
-  await patch(app, uploadId, 0, 'one\n', { length: 8 })
+  t.match(stateOf(await patch(shared, uploadId, 4, 'x', { length: 10 })), { status: 409, offset: '0' }, 'nothing is there yet')
+  await patch(shared, uploadId, 0, 'one\n', { length: 8 })
   for (const offset of [0, 3, 5, 8, 1e15 - 1]) {
-    const response = await patch(app, uploadId, offset, 'x')
+    const response = await patch(shared, uploadId, offset, 'x')
     t.match(stateOf(response), { status: 409, offset: '4', complete: '?0' }, `at ${offset}`)
     t.match(await response.json(), { code: 'EXAMPLE_ERR_UPLOAD_OFFSET' })
   }
-  t.match(stateOf(await patch(app, uploadId, 4, 'two\n')), { status: 204, complete: '?1' })
+  t.match(stateOf(await patch(shared, uploadId, 4, 'two\n')), { status: 204, complete: '?1' })
 })
 
 t.test('keeps what has arrived of a request whose client leaves', async t => {
@@ -211,30 +211,28 @@ t.test('leaves no folder that is not needed, and removes those of processes that
 })
 
 t.test('refuses ids, names and fields that are none', async t => {
-  const app = await new RunningApp().start(t)
   for (const bad of ['x', id().toUpperCase(), `${id()}0`, '..%2f..%2fetc%2fpasswd', `${id()}%00`, '%e0%a4%a']) {
     for (const method of ['PATCH', 'DELETE', 'HEAD']) {
-      const { status } = await fetch(`${app.url}/uploads/${bad}`, { method, headers: { 'upload-offset': '0', 'upload-length': '0' } })
+      const { status } = await fetch(`${shared.url}/uploads/${bad}`, { method, headers: { 'upload-offset': '0', 'upload-length': '0' } })
       t.equal(status, 400, `${method} ${bad}`)
     }
   }
-  for (const name of ['', 'x'.repeat(256), 'a\nb', 'a\0b', '\x7f']) t.equal((await patch(app, id(), 0, '', { length: 0, name })).status, 400, JSON.stringify(name))
+  for (const name of ['', 'x'.repeat(256), 'a\nb', 'a\0b', '\x7f']) t.equal((await patch(shared, id(), 0, '', { length: 0, name })).status, 400, JSON.stringify(name))
   for (const headers of [{}, { 'upload-offset': '0' }, { 'upload-offset': '-1', 'upload-length': '1' }, { 'upload-offset': '0', 'upload-length': '1e3' }] as Array<Record<string, string>>) {
-    t.equal((await fetch(`${app.url}/uploads/${id()}`, { method: 'PATCH', headers, body: 'x' })).status, 400, JSON.stringify(headers))
+    t.equal((await fetch(`${shared.url}/uploads/${id()}`, { method: 'PATCH', headers, body: 'x' })).status, 400, JSON.stringify(headers))
   }
-  t.equal((await app.post('/jobs/process-uploads', { fileIds: ['../../etc/passwd'] })).status, 404)
-  t.equal((await app.post('/jobs/process-uploads', { fileIds: [id()] })).status, 404)
-  t.equal((await fetch(`${app.url}/commands/watch-uploads?uploadIds=..`)).status, 400)
+  t.equal((await shared.post('/jobs/process-uploads', { fileIds: ['../../etc/passwd'] })).status, 404)
+  t.equal((await shared.post('/jobs/process-uploads', { fileIds: [id()] })).status, 404)
+  t.equal((await fetch(`${shared.url}/commands/watch-uploads?uploadIds=..`)).status, 400)
 })
 
 t.test('tells how several uploads stand, each when it changes, until all have ended', async t => {
-  const app = await new RunningApp().start(t)
   const [first, second] = [id(), id()]
-  await patch(app, first, 0, 'one', { length: 6 })
-  const stream = await fetch(`${app.url}/commands/watch-uploads?uploadIds=${first}&uploadIds=${second}`)
+  await patch(shared, first, 0, 'one', { length: 6 })
+  const stream = await fetch(`${shared.url}/commands/watch-uploads?uploadIds=${first}&uploadIds=${second}`)
   const read = stream.text()
-  await patch(app, second, 0, 'done', { length: 4 })
-  await patch(app, first, 3, 'two')
+  await patch(shared, second, 0, 'done', { length: 4 })
+  await patch(shared, first, 3, 'two')
   const frames = readFrames(await read)
   t.match(frames.slice(0, 3).map(({ data }) => data), [
     { command: 'watch-uploads' }, { uploadId: first, state: 'incomplete', receivedBytes: 3, sizeBytes: 6 }, { uploadId: second, state: 'unknown', receivedBytes: 0 }

@@ -11,6 +11,9 @@ const fast = { tasks: { stepMs: 5, sampleMs: 20 } }
 // Long enough that no test sees its end.
 const slow = { tasks: { stepMs: 600_000, sampleMs: 20 } }
 
+// For tests that leave nothing behind which another one could see.
+const shared = await new RunningApp().start(t, exampleFiles, fast)
+
 async function create (app: RunningApp, name = 'Paint', steps = 3): Promise<TaskInfo> {
   const response = await app.post('/tasks', { name, steps })
   if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
@@ -47,7 +50,6 @@ t.test('makes tasks and lists them, beside the page of the same url', async t =>
 })
 
 t.test('refuses what is no task, with the field named', async t => {
-  const app = await new RunningApp().start(t)
   for (const [input, field] of [
     [{}, 'name'],
     [{ name: '', steps: 1 }, 'name'],
@@ -57,7 +59,7 @@ t.test('refuses what is no task, with the field named', async t => {
     [{ name: 'x', steps: '3' }, 'steps'],
     [{ name: 'x', steps: 3, state: 'done' }, 'state']
   ] as const) {
-    const response = await app.post('/tasks', input)
+    const response = await shared.post('/tasks', input)
     t.equal(response.status, 400, JSON.stringify(input).slice(0, 80))
     t.match(await response.json(), { errors: [{ field }] })
   }
@@ -85,12 +87,11 @@ t.test('runs a task, and tells who watches it from before its start to its end',
 })
 
 t.test('watches several tasks on one connection', async t => {
-  const app = await new RunningApp().start(t, exampleFiles, fast)
-  const [one, two] = [await create(app, 'One', 2), await create(app, 'Two', 4)]
-  const watcher = await open(app, 'GET', `/stream/tasks?ids=${one.taskId}&ids=${two.taskId}`)
-  await execute(app, one.taskId)
+  const [one, two] = [await create(shared, 'One', 2), await create(shared, 'Two', 4)]
+  const watcher = await open(shared, 'GET', `/stream/tasks?ids=${one.taskId}&ids=${two.taskId}`)
+  await execute(shared, one.taskId)
   t.notMatch(watcher.text, 'event: complete')
-  await execute(app, two.taskId)
+  await execute(shared, two.taskId)
   await watcher.until('event: complete')
   for (const { taskId } of [one, two]) t.match(watcher.text, new RegExp(`"taskId":"${taskId}".*"state":"done"`))
   t.match(watcher.text, '{"done":2}')
@@ -98,16 +99,15 @@ t.test('watches several tasks on one connection', async t => {
 })
 
 t.test('knows before the stream begins that there is no such task', async t => {
-  const app = await new RunningApp().start(t)
-  const { taskId } = await create(app)
+  const { taskId } = await create(shared)
   for (const [method, path] of [['GET', '/tasks/nothing/progress'], ['POST', '/tasks/nothing/execute'], ['GET', `/stream/tasks?ids=${taskId}&ids=nothing`]] as const) {
-    const response = await fetch(app.url + path, { method })
+    const response = await fetch(shared.url + path, { method })
     t.equal(response.status, 404, path)
     t.match(response.headers.get('content-type'), /^application\/problem\+json/)
     t.match(await response.json(), { code: 'EXAMPLE_ERR_TASK_NOT_FOUND', detail: 'There is no task nothing: GET /tasks lists them' })
   }
   for (const query of ['', '?ids=', `?ids=${taskId}&ids=${taskId}`, `?${Array.from({ length: 21 }, (_, index) => `ids=${index}`).join('&')}`, `?ids=${taskId}&more=1`]) {
-    t.equal((await fetch(`${app.url}/stream/tasks${query}`)).status, 400, query.slice(0, 60))
+    t.equal((await fetch(`${shared.url}/stream/tasks${query}`)).status, 400, query.slice(0, 60))
   }
 })
 
@@ -185,13 +185,12 @@ t.test('watches the process by named events, measured once for all readers and n
 })
 
 t.test('counts down', async t => {
-  const app = await new RunningApp().start(t)
   const startedAt = performance.now()
-  const frames = readFrames(await (await fetch(`${app.url}/stream/countdown/2`)).text())
+  const frames = readFrames(await (await fetch(`${shared.url}/stream/countdown/2`)).text())
   t.ok(performance.now() - startedAt > 1_900)
   t.same(frames.slice(1).map(({ event, data }) => [event, data]), [['tick', { remaining: 2 }], ['tick', { remaining: 1 }], ['complete', { seconds: 2 }]])
   for (const seconds of ['0', '61', '-1', '1.5', '1e1', '0x10', 'ten', '%20']) {
-    const response = await fetch(`${app.url}/stream/countdown/${seconds}`)
+    const response = await fetch(`${shared.url}/stream/countdown/${seconds}`)
     t.equal(response.status, 400, seconds)
     t.match(await response.json(), { code: 'FST_ERR_VALIDATION', errors: [{ field: 'seconds' }] })
   }
@@ -205,8 +204,7 @@ t.test('ends a countdown whose client leaves', async t => {
 })
 
 t.test('fails in the middle of a stream by its last frame', async t => {
-  const app = await new RunningApp().start(t, exampleFiles, fast)
-  const response = await fetch(`${app.url}/stream/failing`)
+  const response = await fetch(`${shared.url}/stream/failing`)
   t.equal(response.status, 200)
   const frames = readFrames(await response.text())
   t.same(namesOf(frames), ['start', 'progress', 'progress', 'progress', 'failed'])
