@@ -5,6 +5,8 @@ export interface AskedRun<Input> {
   readonly input: Input
   /** With the key under which it was asked for, so that asking again does not start another. */
   readonly options: Pick<StreamOptions, 'idempotencyKey' | 'method' | 'url'>
+  /** Whether it was cancelled before the server could be told: then the page after this one tells it. */
+  readonly cancelRequested?: boolean | undefined
 }
 
 /** A run whose stream can be read. */
@@ -12,6 +14,7 @@ export interface KnownRun {
   readonly streamUrl: string
   /** Whether its end was seen. */
   readonly ended: boolean
+  readonly cancelRequested?: boolean | undefined
 }
 
 /** What a page needs to go on with a run of the page before it. */

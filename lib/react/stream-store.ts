@@ -2,15 +2,24 @@ import type { StreamOptions } from '../client/client.js'
 import type { ClientError } from '../client/client-error.js'
 import type { ClientStream } from '../client/client-stream.js'
 import { beforeNextFrame } from './next-frame.js'
+import { orAborted } from './or-aborted.js'
 import { newKey } from './run-memory.js'
 import type { RememberedRun, RunMemory } from './run-memory.js'
-import { StreamRun, idle } from './stream-run.js'
+import { StreamRun, idle, isGap } from './stream-run.js'
 import type { StreamSnapshot } from './stream-run.js'
 
 /** What begins streams. */
 export interface StreamSource<Input, Progress, Result> {
   start (input: Input, options: StreamOptions): ClientStream<Progress, Result>
-  attach (url: string): ClientStream<Progress, Result>
+  attach (url: string, lastEventId?: string): ClientStream<Progress, Result>
+  /** How the stream at the url stands. */
+  statusOf (url: string): Promise<StreamStatus>
+}
+
+/** What is needed of a stream's status. */
+export interface StreamStatus {
+  readonly attempt: number
+  readonly lastEventId: string | null
 }
 
 export interface StreamStoreOptions<Input> {
@@ -49,13 +58,23 @@ export class StreamStore<Input, Progress, Result> {
 
   /** Leaves the stream before, and begins another. */
   readonly start = (input: Input, options: StreamOptions = {}): Promise<Result> => {
-    if (this.#memory === undefined) return this.#read(this.#source.start(input, options), undefined)
-    const { method, url, idempotencyKey = newKey() } = options
-    return this.#read(this.#source.start(input, { ...options, idempotencyKey }), { input, options: { idempotencyKey, method, url } })
+    const { method, url, signal, idempotencyKey = this.#memory && newKey() } = options
+    const remembered = this.#memory && { input, options: { idempotencyKey, method, url } }
+    const keyed = idempotencyKey !== undefined
+    const begin = (signal: AbortSignal | undefined): Promise<Result> =>
+      this.#read(this.#source.start(input, { ...options, idempotencyKey, signal }), { remembered, keyed })
+    if (!keyed || signal === undefined || signal.aborted) return begin(signal)
+    // A signal closes the connection, which does not reach a run with a key: it is handed on when the server can be told.
+    const controller = new AbortController()
+    const result = begin(controller.signal)
+    const run = this.#run!
+    return orAborted(result, signal, () => { void this.#cancel(run, async () => controller.abort(signal.reason)) })
   }
 
   /** Cancels the command. Resolves when the server has said how it ended. */
-  readonly cancel = async (): Promise<void> => { await this.#run?.stream.cancel() }
+  readonly cancel = async (): Promise<void> => {
+    if (this.#run !== undefined) await this.#cancel(this.#run)
+  }
 
   /** Leaves the stream, and forgets what it has told. */
   readonly reset = (): void => {
@@ -69,7 +88,9 @@ export class StreamStore<Input, Progress, Result> {
   resume (): void {
     const run = this.#memory?.recall()
     if (run === undefined) return
-    void this.#read('streamUrl' in run ? this.#source.attach(run.streamUrl) : this.#source.start(run.input, run.options), run)
+    const stream = 'streamUrl' in run ? this.#source.attach(run.streamUrl) : this.#source.start(run.input, run.options)
+    void this.#read(stream, { remembered: run, keyed: !('streamUrl' in run) })
+    if (run.cancelRequested === true) void this.cancel()
   }
 
   /** Leaves the stream: one that the server keeps goes on, another ends. */
@@ -78,29 +99,41 @@ export class StreamStore<Input, Progress, Result> {
   }
 
   // A rejection that nobody reads is no unhandled one: the snapshot tells it.
-  #read (stream: ClientStream<Progress, Result>, remembered: RememberedRun<Input> | undefined): Promise<Result> {
+  #read (stream: ClientStream<Progress, Result>, { remembered, keyed }: { remembered: RememberedRun<Input> | undefined, keyed: boolean }): Promise<Result> {
     this.leave()
-    const run = new StreamRun(stream, this.#keep)
+    const skipGap = remembered && (async (url: string) => {
+      const { attempt, lastEventId } = await this.#source.statusOf(url)
+      return { attempt, stream: this.#source.attach(url, lastEventId ?? undefined) }
+    })
+    const run = new StreamRun(stream, { keep: this.#keep, keyed, skipGap })
     this.#run = run
     // Before anything is sent.
     this.#remember(remembered)
-    const ended = run.follow(() => { if (run === this.#run) this.#publishSoon() })
-    void ended.then(error => { if (run === this.#run) this.#onEnd(error) })
+    const result = run.follow(() => { if (run === this.#run) this.#publishSoon() })
+    const onEnd = (error?: unknown): void => { if (run === this.#run) this.#onEnd(error) }
+    result.then(() => onEnd(), onEnd)
     this.#publish()
-    return stream.result
+    return result
+  }
+
+  async #cancel (run: StreamRun<Progress, Result>, cancelStream?: () => Promise<void>): Promise<void> {
+    if (run === this.#run && !run.ended && this.#remembered !== undefined) this.#remember({ ...this.#remembered, cancelRequested: true })
+    await run.cancel(cancelStream)
   }
 
   #onEnd (error: unknown): void {
     // What a signal was aborted with may be anything.
     const { kind, problem } = Object(error) as Partial<ClientError>
     const run = this.#remembered
-    if (run !== undefined && (problem?.status === 404 || problem?.status === 410)) {
+    const { url } = this.#run!
+    // Frames that are gone are not the end of their stream.
+    const isGone = !isGap(error) && (problem?.status === 404 || problem?.status === 410)
+    if (run !== undefined && isGone) {
       // The server has forgotten it, and so does the page. Where a page before this one has seen the end, there is nothing to tell.
       if ('streamUrl' in run && run.ended) return this.reset()
       this.#remember(undefined)
     } else if (run !== undefined && kind !== 'truncated') {
       // One whose end was not seen is asked for again; one that was refused has nothing to come back to.
-      const { url } = this.#run!.stream
       this.#remember(url === undefined ? undefined : { streamUrl: url, ended: true })
     }
     this.#publish()
@@ -119,8 +152,11 @@ export class StreamStore<Input, Progress, Result> {
   #publish (): void {
     this.#takeBackFrame?.()
     this.#takeBackFrame = undefined
-    const url = this.#run?.stream.url
-    if (url !== undefined && this.#remembered !== undefined && !('streamUrl' in this.#remembered)) this.#remember({ streamUrl: url, ended: false })
+    const url = this.#run?.url
+    const asked = this.#remembered
+    if (url !== undefined && asked !== undefined && !('streamUrl' in asked)) {
+      this.#remember({ streamUrl: url, ended: false, cancelRequested: asked.cancelRequested })
+    }
     this.#snapshot = this.#run?.snapshot() ?? idle
     for (const listener of this.#listeners) listener()
   }

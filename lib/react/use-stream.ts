@@ -4,6 +4,7 @@ import type { ClientInput, ClientProgress, ClientResult, Contracts } from '../cl
 import { RunMemory } from './run-memory.js'
 import type { StreamSnapshot } from './stream-run.js'
 import { StreamStore } from './stream-store.js'
+import type { StreamStatus } from './stream-store.js'
 
 /** Options of `useStream`. */
 export interface UseStreamOptions {
@@ -43,7 +44,9 @@ export function useStream<C extends Contracts, Name extends keyof C & string> (
   useEffect(() => { current.current = client })
   const store = useMemo(() => new StreamStore<ClientInput<C[Name]>, ClientProgress<C[Name]>, ClientResult<C[Name]>>({
     start: (input, options) => current.current.stream(name, input, options),
-    attach: url => current.current.attach<Name>(url)
+    attach: (url, lastEventId) => current.current.attach<Name>(url, { lastEventId }),
+    // By `send`, because a stream's status is JSON at its url: what it answers is no result of the command.
+    statusOf: async url => await current.current.send(name, {} as ClientInput<C[Name]>, { method: 'GET', url }) as unknown as StreamStatus
   }, { keep, memory: resume === undefined ? undefined : new RunMemory(`${name} ${resume}`) }), [name, keep, resume])
   useEffect(() => {
     store.resume()
