@@ -1,5 +1,5 @@
 import type { StreamOptions } from '../client/client.js'
-import type { ClientError } from '../client/client-error.js'
+import { ClientError } from '../client/client-error.js'
 import type { ClientStream } from '../client/client-stream.js'
 import { beforeNextFrame } from './next-frame.js'
 import { orAborted } from './or-aborted.js'
@@ -39,11 +39,14 @@ export class StreamStore<Input, Progress, Result> {
   #remembered: RememberedRun<Input> | undefined
   #snapshot: StreamSnapshot<Progress, Result> = idle
   #takeBackFrame: (() => void) | undefined
+  #isClosed = false
 
   constructor (source: StreamSource<Input, Progress, Result>, { keep, memory }: StreamStoreOptions<Input>) {
     this.#source = source
     this.#keep = keep
     this.#memory = memory
+    // Before the run is gone on with, so that no effect takes the page for one where nothing runs.
+    if (memory?.recall() !== undefined) this.#snapshot = { ...idle, status: 'connecting' }
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -58,6 +61,8 @@ export class StreamStore<Input, Progress, Result> {
 
   /** Leaves the stream before, and begins another. */
   readonly start = (input: Input, options: StreamOptions = {}): Promise<Result> => {
+    // Nobody would leave what is begun now.
+    if (this.#isClosed) return this.#refuse()
     const { method, url, signal, idempotencyKey = this.#memory && newKey() } = options
     const remembered = this.#memory && { input, options: { idempotencyKey, method, url } }
     const keyed = idempotencyKey !== undefined
@@ -87,10 +92,18 @@ export class StreamStore<Input, Progress, Result> {
   /** Goes on with the run of the page before, if there is one. */
   resume (): void {
     const run = this.#memory?.recall()
-    if (run === undefined) return
+    if (run === undefined) {
+      if (this.#run === undefined) this.#publish()
+      return
+    }
     const stream = 'streamUrl' in run ? this.#source.attach(run.streamUrl) : this.#source.start(run.input, run.options)
     void this.#read(stream, { remembered: run, keyed: !('streamUrl' in run) })
     if (run.cancelRequested === true) void this.cancel()
+  }
+
+  /** Begins nothing any more: its component has gone away for good. */
+  close (): void {
+    this.#isClosed = true
   }
 
   /** Leaves the stream: one that the server keeps goes on, another ends. */
@@ -114,6 +127,13 @@ export class StreamStore<Input, Progress, Result> {
     result.then(() => onEnd(), onEnd)
     this.#publish()
     return result
+  }
+
+  // Like that of a stream, a rejection that nobody reads is no unhandled one.
+  #refuse (): Promise<never> {
+    const refusal = Promise.reject(new ClientError('truncated', 'CLIENT_ERR_LEFT'))
+    refusal.catch(() => {})
+    return refusal
   }
 
   async #cancel (run: StreamRun<Progress, Result>, cancelStream?: () => Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
+import { useEffect, useInsertionEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import type { Client, StreamOptions } from '../client/client.js'
 import type { ClientInput, ClientProgress, ClientResult, Contracts } from '../client/contracts.js'
 import { RunMemory } from './run-memory.js'
@@ -48,6 +48,8 @@ export function useStream<C extends Contracts, Name extends keyof C & string> (
     // By `send`, because a stream's status is JSON at its url: what it answers is no result of the command.
     statusOf: async url => await current.current.send(name, {} as ClientInput<C[Name]>, { method: 'GET', url }) as unknown as StreamStatus
   }, { keep, memory: resume === undefined ? undefined : new RunMemory(`${name} ${resume}`) }), [name, keep, resume])
+  // Not with the effect below, whose end StrictMode calls for a component that stays.
+  useInsertionEffect(() => () => store.close(), [store])
   useEffect(() => {
     store.resume()
     return () => store.leave()

@@ -1,4 +1,5 @@
 import { Window } from 'happy-dom'
+import type { ReactElement } from 'react'
 import type { Test } from 'tap'
 import type { StreamHandle, StreamSnapshot, UseStreamOptions } from '../../lib/react/index.js'
 import type { Client, Contracts } from '../../lib/client/index.js'
@@ -12,7 +13,7 @@ scope['sessionStorage'] = window.sessionStorage
 // Node 20 has none.
 scope['navigator'] ??= window.navigator
 const { createRoot } = await import('react-dom/client')
-const { StrictMode, act, createElement } = await import('react')
+const { StrictMode, act, createElement, useEffect } = await import('react')
 const { useStream } = await import('../../lib/react/index.js')
 
 /** What is shown, and what is done with it. */
@@ -20,6 +21,8 @@ export type Shown = StreamHandle<any, any, any>
 
 export interface HookPageOptions extends UseStreamOptions {
   readonly strict?: boolean
+  /** What a component within it does when it is mounted, with what is shown then. */
+  readonly effect?: ((shown: Shown) => void) | undefined
 }
 
 /** A page whose one component uses the hook. */
@@ -47,9 +50,9 @@ export class HookPage<C extends Contracts> {
   }
 
   /** Renders it with other options. */
-  async show (client: Client<C> | (() => Client<C>), name: keyof C & string, { strict, ...options }: HookPageOptions = {}): Promise<void> {
+  async show (client: Client<C> | (() => Client<C>), name: keyof C & string, { strict, effect, ...options }: HookPageOptions = {}): Promise<void> {
     const Component = this.#component
-    const element = createElement(Component, { client, name, options })
+    const element = createElement(Component, { client, name, options, effect })
     await acting(() => this.#root.render(strict ? createElement(StrictMode, null, element) : element))
   }
 
@@ -72,14 +75,20 @@ export class HookPage<C extends Contracts> {
     await acting(() => this.#root.unmount())
   }
 
-  readonly #component = ({ client, name, options }: {
-    client: Client<C> | (() => Client<C>), name: keyof C & string, options: UseStreamOptions
-  }): null => {
+  readonly #component = ({ client, name, options, effect }: {
+    client: Client<C> | (() => Client<C>), name: keyof C & string, options: UseStreamOptions, effect: HookPageOptions['effect']
+  }): ReactElement | null => {
     const shown: Shown = useStream(typeof client === 'function' ? client() : client, name, options)
     this.renderings.push(shown)
     queueMicrotask(() => this.#onRender?.())
-    return null
+    return effect === undefined ? null : createElement(Within, { shown, effect })
   }
+}
+
+// Its effects run before those of the component around it.
+function Within ({ shown, effect }: { readonly shown: Shown, effect (shown: Shown): void }): null {
+  useEffect(() => effect(shown), [])
+  return null
 }
 
 /** Does something whose renderings are all there afterwards. Elsewhere React renders when it does in a page. */
