@@ -1,6 +1,6 @@
 /** How a client reconnects. */
 export interface ReconnectOptions {
-  /** Attempts in a row without a new frame, after which a stream is given up. @default 10 */
+  /** Attempts in a row without new progress, after which a stream is given up. @default 10 */
   readonly attempts?: number
   /** Milliseconds before the first attempt, where the server does not say (`retry`). They double with each that fails. @default 1_000 */
   readonly delayMs?: number
@@ -20,12 +20,12 @@ export function delayOf (
   retryAfterMs = 0,
   { attempts = 10, delayMs = 1_000, maxDelayMs = 30_000, minDelayMs = 100 }: ReconnectOptions = {}
 ): number {
-  const grown = Math.min(maxDelayMs, (retryMs ?? delayMs) * 2 ** (failures - 1))
-  return failures > attempts || retryAfterMs > 300_000 ? 0 : Math.max(minDelayMs, retryAfterMs, grown * (1 + Math.random()) / 2)
+  if (failures > attempts || retryAfterMs > 300_000) return 0
+  return Math.max(minDelayMs, retryAfterMs, Math.min(maxDelayMs, (retryMs ?? delayMs) * 2 ** failures / 2) * (1 + Math.random()) / 2)
 }
 
 /** Reads `Retry-After`: seconds, or a date. 0 where there is neither. */
 export function retryAfterOf ({ headers }: Response): number {
   const text = headers.get('retry-after')!
-  return (/^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now()) || 0
+  return (isNaN(+text) ? Date.parse(text) - Date.now() : +text * 1_000) || 0
 }

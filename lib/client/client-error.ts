@@ -47,5 +47,5 @@ export class ClientError extends Error {
 /** Makes an error of a problem. Nothing is taken for granted of what a server sends. */
 export function problemError (kind: ClientErrorKind, problem: ClientProblem, details?: ClientErrorDetails): ClientError {
   const { code = 'CLIENT_ERR_HTTP', detail, title, status, retryable } = problem
-  return new ClientError(kind, code, { problem, retryable: !!retryable, ...details }, `${detail ?? title ?? status}`)
+  return new ClientError(kind, code, { problem, retryable: !!retryable, ...details }, (detail ?? title ?? status) as string)
 }

@@ -3,7 +3,7 @@ import { ClientError, problemError } from './client-error.js'
 import type { ClientProblem } from './client-error.js'
 import type { ClientSettings } from './client-options.js'
 import { createEventParser } from './event-parser.js'
-import { defaultSilenceMs, json, jsonOf, maxTimerMs, send, textOf } from './exchange.js'
+import { defaultSilenceMs, json, jsonOf, send, textOf } from './exchange.js'
 import type { ClientRequest } from './exchange.js'
 import { waitFor } from './wait-for.js'
 
@@ -15,7 +15,7 @@ export type ClientStreamState = 'idle' | 'connecting' | 'open' | 'reconnecting' 
 
 /** What is told before a stream waits to connect again. */
 export interface Reconnect {
-  /** From 1, counted since the last new frame. */
+  /** From 1, counted since the last new progress. */
   readonly attempt: number
   readonly delayMs: number
   /** Why. */
@@ -65,13 +65,12 @@ export interface StreamCall {
 
 /** Makes a stream that begins when it is read. It is no class, because browsers would be sent the names of its members as they are. */
 export function createStream<Progress, Result> (settings: ClientSettings, call: StreamCall): ClientStream<Progress, Result> {
-  const { attached, signal: callerSignal } = call
-  let { lastEventId } = call
+  let { attached, signal: callerSignal, lastEventId } = call
   let [, streamId, seen = 0] = partsOf(lastEventId)
   // The number of the last frame: 0 before the first, NaN where frames have none.
   let seq = +seen
-  let ended = false
-  let isRead = false
+  let ended: boolean | undefined
+  let isRead: boolean | undefined
   let url: URL | undefined
   let silenceMs = defaultSilenceMs
   let retryMs: number | undefined
@@ -109,7 +108,7 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
   const ask = async (method?: 'DELETE'): Promise<void> => {
     if (ended || !url) return
     const { signal } = new AbortController()
-    const { state, result, problem } = await jsonOf(settings, await send(settings, { url, accept: json, method }, signal), signal)
+    const { state, result, problem } = await jsonOf(settings, await send(settings, { url, accept: json, method }, signal, silenceMs), signal)
     if (state === 'completed') end('complete', result)
     else if (problem) failBy(problem, state)
   }
@@ -147,7 +146,7 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
       // Whether it may be sent again. A GET may: with the id of a frame it starts no command.
       const repeatable = first.key ?? !first.body
       let failures = 0
-      let delayMs = 0
+      let delayMs: number | undefined
       if (attached) url = first.url
       if (request) setState('connecting')
       while (request) {
@@ -155,7 +154,7 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
         try {
           if (delayMs) await waitFor(new Promise(() => {}), signal, delayMs).catch(() => signal.throwIfAborted())
           // How long a command takes until it answers cannot be said.
-          const response: Response = await send(settings, request, signal, lastEventId, attached || delayMs ? silenceMs : 0)
+          const response: Response = await send(settings, request, signal, url ? silenceMs : 0, lastEventId)
           setState('open')
           if (first.accept) end('complete', await jsonOf(settings, response, signal))
           // All frames were seen, by the id that was given.
@@ -167,7 +166,6 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
             for (const { event, id, data: itsText } of parse(text)) {
               // The last frame of an answer has no id where its stream goes on.
               if ((id || event !== 'failed') && !isNew(event === 'start', id)) continue
-              failures = 0
               const data = JSON.parse(itsText)
               const members = Object(data)
               if (event === 'complete') end(event, data)
@@ -175,10 +173,15 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
               else if (event === 'start') {
                 streamId ??= members.streamId
                 stream.attempt = members.attempt
-                silenceMs = Math.min(3 * members.heartbeatMs || defaultSilenceMs, maxTimerMs)
+                // A timer that is longer fires at once (WHATWG HTML §8.6 counts in 32 bits).
+                silenceMs = Math.min(3 * members.heartbeatMs || defaultSilenceMs, 2e9)
                 // A path, so that our headers go to no other origin.
                 if (members.url?.[0] === '/') url = new URL(first.url.origin + members.url)
-              } else yield event === 'progress' ? data : { event, data }
+              } else {
+                // What is told at the start of each attempt is nothing new.
+                failures = 0
+                yield event === 'progress' ? data : { event, data }
+              }
               signal.throwIfAborted()
             }
           }
@@ -197,7 +200,7 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
             }, message)
           }
           setState('reconnecting')
-          queueMicrotask(() => stream.onReconnect?.({ attempt: failures, delayMs, error }))
+          queueMicrotask(() => stream.onReconnect?.({ attempt: failures, delayMs: delayMs!, error }))
         } finally {
           controller.abort()
         }
@@ -247,6 +250,6 @@ export function createStream<Progress, Result> (settings: ClientSettings, call: 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 /** The whole of an id, its stream and its number; nothing of what is no id of the protocol. */
-function partsOf (id = ''): string[] {
-  return /^([\w-]{22})\.(\d{1,15})(-\d+)?(\.end)?$/.exec(id) ?? []
+function partsOf (id?: string): string[] {
+  return /^([\w-]{22})\.(\d{1,15})(-\d+)?(\.end)?$/.exec(id!) ?? []
 }

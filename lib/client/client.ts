@@ -62,7 +62,7 @@ export function createClient<C extends Contracts> (options: ClientOptions): Clie
       const body = JSON.stringify(input)
       if (method !== 'GET') return { url, accept, key, body }
       for (const [name, value] of Object.entries(Object(JSON.parse(body)))) {
-        for (const each of [value].flat()) url.searchParams.append(name, `${each}`)
+        for (const each of [value].flat()) url.searchParams.append(name, each as string)
       }
       return { url, accept, key }
     }

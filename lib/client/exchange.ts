@@ -20,12 +20,9 @@ export const json = 'application/json'
 /** How long a server may be silent in the middle of an answer, where it did not say how often it sends something. */
 export const defaultSilenceMs = 45_000
 
-/** A timer that is longer fires at once (WHATWG HTML §8.6 counts in 32 bits). */
-export const maxTimerMs = 2e9
-
 /** Sends a request. Rejects where the answer is a redirect or a refusal, or does not begin in time. */
 export async function send (
-  settings: ClientSettings, { url, body, method, accept = 'text/event-stream', key }: ClientRequest, signal: AbortSignal, lastEventId?: string, silenceMs?: number
+  settings: ClientSettings, { url, body, method, accept = 'text/event-stream', key }: ClientRequest, signal: AbortSignal, silenceMs?: number, lastEventId?: string
 ): Promise<Response> {
   const request = async (): Promise<Response> => {
     // Not called as a method of ours.
@@ -41,10 +38,11 @@ export async function send (
   if (ok) return response
   // A redirect is refused as well: it may lead to another origin, and our headers would go there. Browsers tell nothing of it: its status is 0.
   // Of a proxy's page nothing is told.
-  throw problemError('truncated', { ...await jsonOf(settings, response, signal).catch(() => {}), status }, {
+  const problem = { ...await jsonOf(settings, response, signal).catch(() => {}), status }
+  throw problemError('truncated', problem, {
     retryAfterMs: retryAfterOf(response),
-    // What servers and proxies say that are about to be there again.
-    retryable: [429, 502, 503, 504].includes(status)
+    // What servers and proxies say that are about to be there again. Where the end of a run is told again, it stays what it is.
+    retryable: problem.retryable !== false && /429|50[234]/.test(`${status}`)
   })
 }
 

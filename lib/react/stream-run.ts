@@ -96,12 +96,12 @@ export class StreamRun<Progress, Result> {
   async follow (onChange: () => void): Promise<Result> {
     try {
       this.#result = await this.#readToEnd(onChange).catch(async error => await this.#readBehindGap(error, onChange))
+      this.#ended = true
       return this.#result
     } catch (error) {
       this.#error = error
-      throw error
-    } finally {
       this.#ended = true
+      throw error
     }
   }
 

@@ -6,6 +6,7 @@ import type { Client, ClientError, ClientOptions, ClientStream } from '../../lib
 import type { Count } from '../support/app.js'
 import { HostileServer, beginStream, frame, startFrame, streamId } from './hostile-server.js'
 
+const setLater = globalThis.setTimeout
 type Counting = Client<{ count: typeof Count }>
 
 const input = { to: 2, label: 'n' }
@@ -57,10 +58,18 @@ t.test('a POST without a key is not sent again, whatever the answer', async t =>
 })
 
 t.test('Retry-After is waited for, in seconds and as a date, and not for longer than some minutes', async t => {
+  // What is left of a minute: less than two of it pass on any machine, and nobody waits for it.
+  const inAMinute = await createSubject(t, (_request, response) => response.writeHead(429, { 'retry-after': new Date(Date.now() + 60_000).toUTCString() }).end())
+  const controller = new AbortController()
+  const waiting = inAMinute.client.attach(`/streams/${streamId}`, { signal: controller.signal })
+  waiting.onReconnect = ({ delayMs, error }) => controller.abort([delayMs, error.retryAfterMs])
+  const [delayMs, retryAfterMs] = (await read(waiting)).error as unknown as [number, number]
+  t.ok(delayMs > 30_000 && delayMs <= 60_000, `${delayMs} ms`)
+  t.equal(delayMs, retryAfterMs)
+
   const { client, server } = await createSubject(t, (_request, response, count) => {
     if (count === 1) response.writeHead(503, { 'retry-after': '1' }).end()
-    else if (count === 2) response.writeHead(429, { 'retry-after': new Date(Date.now() + 1_500).toUTCString() }).end()
-    else if (count === 3) response.writeHead(503, { 'retry-after': 'soon' }).end()
+    else if (count === 2) response.writeHead(503, { 'retry-after': 'soon' }).end()
     else response.writeHead(503, { 'retry-after': '301' }).end()
   })
   const stream = client.attach(`/streams/${streamId}`)
@@ -68,9 +77,8 @@ t.test('Retry-After is waited for, in seconds and as a date, and not for longer 
   stream.onReconnect = ({ delayMs }) => delays.push(delayMs)
   t.match(await read(stream), { error: { retryAfterMs: 301_000 } })
   t.equal(delays[0], 1_000)
-  t.ok(delays[1]! > 100 && delays[1]! <= 1_500, `${delays[1]} ms`)
-  t.ok(delays[2]! <= 20, `${delays[2]} ms`)
-  t.equal(server.requests.length, 4)
+  t.ok(delays[1]! <= 20, `${delays[1]} ms`)
+  t.equal(server.requests.length, 3)
 })
 
 t.test('retry: 0 and streams that end at once make no hot loop', async t => {
@@ -82,6 +90,70 @@ t.test('retry: 0 and streams that end at once make no hot loop', async t => {
   t.match(error, { kind: 'truncated', code: 'CLIENT_ERR_TRUNCATED', retryable: true })
   t.equal(server.requests.length, 6)
   t.ok(server.shortestPause > 90, `${server.shortestPause} ms, by the default floor`)
+})
+
+t.test('a query that begins again and again, and tells nothing, is given up', async t => {
+  const ids = ['Zk3vQx0bT2mYw9LhR4sD1A', 'AAAAAAAAAAAAAAAAAAAAAA']
+  for (const tells of [false, true]) {
+    const { server, client } = await createSubject(t, (_request, response, count) => {
+      const id = ids[count % 2]!
+      const progress = tells && count < 8 ? frame('progress', `${id}.2`, count) : ''
+      streamOf(response, frame('start', `${id}.1`, { streamId: id, attempt: 1 }) + progress)
+    })
+    const { all, error } = await read(client.stream('count', input, { method: 'GET' }))
+    t.match(error, { kind: 'truncated', code: 'CLIENT_ERR_TRUNCATED' })
+    t.strictSame(all, tells ? [1, 2, 3, 4, 5, 6, 7] : [])
+    t.equal(server.requests.length, tells ? 11 : 5, 'new progress counts from the start')
+  }
+})
+
+t.test('a refusal that says it would be the same again is final, whatever its status', async t => {
+  for (const status of [429, 502, 503, 504]) {
+    for (const [retryable, requests] of [[false, 1], [true, 2], [undefined, 2]] as const) {
+      const { server, client } = await createSubject(t, (_request, response) => {
+        response.writeHead(status, { 'content-type': 'application/problem+json' }).end(JSON.stringify({ status, code: 'BUSY', retryable }))
+      }, { reconnect: { ...fast, attempts: 1 } })
+      t.match(await read(client.stream('count', input, { idempotencyKey: 'key' })), { error: { kind: 'failed', code: 'BUSY', retryable: retryable !== false } })
+      t.equal(server.requests.length, requests, `${status} ${retryable}`)
+    }
+  }
+})
+
+t.test('an answer that is JSON is waited for as long as it takes, also after a reconnect', async t => {
+  const { server, client } = await createSubject(t, (_request, response, count) => {
+    if (count === 1) response.destroy()
+    else {
+      t.strictSame(timers, [], 'nothing would end it')
+      response.end('{"total":2}')
+    }
+  })
+  // Only those of the client are as long as that.
+  const timers: number[] = []
+  t.intercept(globalThis, 'setTimeout', {
+    value: (...args: Parameters<typeof setLater>) => {
+      if (args[1]! >= 45_000) timers.push(args[1]!)
+      return setLater(...args)
+    }
+  })
+  t.strictSame(await client.send('count', input, { idempotencyKey: 'key' }), { total: 2 })
+  t.equal(server.requests.length, 2)
+})
+
+t.test('a cancel on a line that is dead ends after three heartbeats, and says so', async t => {
+  const { server, client } = await createSubject(t, ({ method }, response) => {
+    if (method === 'DELETE') return
+    beginStream(response)
+    response.write(startFrame({ heartbeatMs: 100 }) + frame('progress', `${streamId}.2`, 1))
+    const beats = setInterval(() => response.write(':\n\n'), 20)
+    response.on('close', () => clearInterval(beats))
+  })
+  const stream = client.stream('count', input)
+  const seen = read(stream)
+  await new Promise<void>(resolve => { stream.onStateChange = state => { if (state === 'open') resolve() } })
+  while (stream.url === undefined) await new Promise(resolve => setImmediate(resolve))
+  await stream.cancel()
+  t.match(await seen, { error: { kind: 'cancelled', code: 'CLIENT_ERR_CANCELLED', cause: { code: 'CLIENT_ERR_TIMEOUT' } } })
+  t.equal(server.requests[1]!.method, 'DELETE')
 })
 
 t.test('a huge retry and a huge heartbeat do not make the client wait for ever', async t => {
@@ -241,7 +313,7 @@ t.test('a last frame without an id ends the answer and not the stream', async t 
 t.test('a server that falls silent is left after three heartbeats, and asked again', async t => {
   const { server, client } = await createSubject(t, (_request, response, count) => {
     beginStream(response)
-    if (count === 1) response.write(startFrame({ heartbeatMs: 50 }))
+    if (count === 1) response.write(startFrame({ heartbeatMs: 300 }))
     else response.end(frame('complete', `${streamId}.2.end`, { total: 0 }))
   })
   const stream = client.stream('count', input)
@@ -250,7 +322,7 @@ t.test('a server that falls silent is left after three heartbeats, and asked aga
   t.match(await read(stream), { result: { total: 0 } })
   t.strictSame(codes, ['CLIENT_ERR_TIMEOUT'])
   t.equal(server.requests[1]!.headers['last-event-id'], `${streamId}.1`)
-  t.ok(server.shortestPause > 140, `${server.shortestPause} ms`)
+  t.ok(server.shortestPause > 880, `${server.shortestPause} ms`)
 })
 
 t.test('heartbeats keep a stream', async t => {
@@ -282,7 +354,7 @@ t.test('a stream that is cut after each of its bytes is read whole, and nothing 
   const frames = [startFrame(), frame('progress', `${streamId}.2`, { text: '\u{1f600}' }), ':\n\n', frame('progress', `${streamId}.3`, { text: 'b' }), frame('complete', `${streamId}.4.end`, { total: 2 })]
   const whole = Buffer.from(frames.join(''))
   // The first answer is cut, the second is what comes after the id.
-  const { server, client } = await createSubject(t, (request, response) => {
+  const { server } = await createSubject(t, (request, response) => {
     if (request.method === 'POST') {
       beginStream(response)
       response.write(whole.subarray(0, Number(request.headers['x-cut'])), () => response.destroy())
@@ -304,7 +376,6 @@ t.test('a stream that is cut after each of its bytes is read whole, and nothing 
     if (JSON.stringify(seen) !== JSON.stringify({ all: [{ text: '\u{1f600}' }, { text: 'b' }], result: { total: 2 } })) t.fail(`cut after ${cut}: ${JSON.stringify(seen)}`)
   }))
   t.equal(resumed, whole.length + 1 - firstFrame)
-  t.ok(client)
 })
 
 t.test('the client reads no further ahead than its reader', async t => {
