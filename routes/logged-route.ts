@@ -178,7 +178,9 @@ export class LoggedRoute {
     const { definition: { name: command }, style, commitAfterMs } = this.#options
     const refusalOf = ({ data }: LogEntry): unknown => {
       rememberStreamFailure(request)
-      return run?.failure?.error ?? errorOf(JSON.parse(data) as Problem)
+      if (run?.failure !== undefined) return run.failure.error
+      // Who asks again would get it again.
+      return errorOf({ ...JSON.parse(data) as Problem, retryable: false })
     }
     rememberStream(request, streamId)
     if (answer !== 'application/json') {

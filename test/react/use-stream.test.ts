@@ -40,11 +40,14 @@ t.test('renders once a frame, however many events there are', async t => {
   const { client, gate } = await createSubject(t)
   const page = await HookPage.open(t, client, 'count')
   gate.resolve()
+  const startedAt = performance.now()
   void page.shown.start({ to: 10_000, label: 'n' })
   const { progress, count } = await page.untilStatus('complete')
+  const elapsedMs = performance.now() - startedAt
   t.equal(count, 10_000)
   t.equal(progress.length, 10_000, 'all of them are there')
-  t.ok(page.renderings.length < 1_000, `${page.renderings.length} renderings`)
+  // There is no screen here: then a frame is 100 ms long. What is done at once is shown at once: idle, connecting and the end.
+  t.ok(page.renderings.length <= elapsedMs / 90 + 4, `${page.renderings.length} renderings in ${elapsedMs} ms`)
   const counts = page.renderings.map(({ count }) => count)
   t.strictSame(counts, counts.toSorted((a, b) => a - b))
 })

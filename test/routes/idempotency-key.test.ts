@@ -153,6 +153,29 @@ t.test('is never ignored: a route that keeps nothing refuses it', async t => {
   t.equal(log.size, 0)
 })
 
+t.test('a failure that is told again is not worth another try, whatever it was at first', async t => {
+  const { app } = await createKept(t)
+  let runs = 0
+  app.mediator.addHandler(Count, async function * ({ to }) {
+    runs++
+    throw Object.assign(new Error('Busy'), { statusCode: to })
+  })
+  const port = await listenTo(app)
+  for (const [index, status] of [429, 503].entries()) {
+    const send = async (accept: string): Promise<Answer> =>
+      await keyed(port, { 'idempotency-key': `${key}-${status}`, accept }, { to: status })
+    const first = await send('text/event-stream')
+    t.match(first, { status, json: { status, retryable: true } })
+    t.match(first.headers.get('retry-after'), /^[1-5]$/)
+    for (const accept of ['text/event-stream', 'application/json']) {
+      const again = await send(accept)
+      t.strictSame({ ...again.json, retryable: true }, first.json)
+      t.strictSame([again.status, again.json.retryable, again.headers.get('retry-after')], [status, false, null])
+    }
+    t.equal(runs, index + 1)
+  }
+})
+
 t.test('remembers a run that has failed, and nothing of a request that was refused', async t => {
   const { app, ends, log } = await createKept(t, { maxStreams: 1, streamLog: new MemoryStreamLog({ maxTotalBytes: 6_000 }) })
   const gate = deferred()
