@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { chromium } from 'playwright-core'
-import type { BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import t from 'tap'
 import type { Test } from 'tap'
 
 const command = ['chromium', 'chromium-browser', 'google-chrome'].find(name => spawnSync(name, ['--version']).status === 0)
@@ -8,7 +9,18 @@ const command = ['chromium', 'chromium-browser', 'google-chrome'].find(name => s
 /** Why tests with a browser are skipped, or false. In CI they are not. */
 export const chromiumMissing = process.env['CI'] === undefined && command === undefined && 'CHROMIUM IS MISSING: install it to test the pages'
 
-/** One tab of a browser of its own. */
+let browser: Promise<Browser> | undefined
+
+/** One for all tests of a file: it is launched for the first of them, and closes after the last. With the process it ends in any case. */
+async function launch (): Promise<Browser> {
+  const path = spawnSync('which', [command ?? 'chromium'], { encoding: 'utf8' }).stdout.trim()
+  // Not as root: its sandbox refuses that. Without --disable-dev-shm-usage it fails where /dev/shm is small.
+  const launched = await chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+  t.teardown(async () => await launched.close())
+  return launched
+}
+
+/** A tab that shares nothing with those of other tests: no storage, no cache and no connections. */
 export class Tab {
   /** What a user would find in the console: uncaught errors, and what scripts and the browser have written to it. */
   readonly complaints: string[] = []
@@ -20,14 +32,19 @@ export class Tab {
     page.on('console', message => this.complaints.push(`${message.type()}: ${message.text()} ${message.location().url}`))
   }
 
-  /** Opens a browser, which closes with the test. */
+  /** Opens a tab, which closes with the test. */
   static async open (t: Test, url: string, { dark = false, ...options }: BrowserContextOptions & { readonly dark?: boolean } = {}): Promise<Tab> {
-    const path = spawnSync('which', [command ?? 'chromium'], { encoding: 'utf8' }).stdout.trim()
-    // Not as root: its sandbox refuses that. Without --disable-dev-shm-usage it fails where /dev/shm is small.
-    const browser = await chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
-    t.teardown(async () => await browser.close())
-    const context = await browser.newContext({ viewport: { width: 900, height: 1400 }, colorScheme: dark ? 'dark' : 'light', ...options })
+    browser ??= launch()
+    const context = await (await browser).newContext({ viewport: { width: 900, height: 1400 }, colorScheme: dark ? 'dark' : 'light', ...options })
+    t.teardown(async () => await context.close())
     const tab = new Tab(await context.newPage())
+    await tab.page.goto(url)
+    return tab
+  }
+
+  /** Another tab of the same browser: it has the same storage and the same locks. */
+  async openBeside (url: string): Promise<Tab> {
+    const tab = new Tab(await this.page.context().newPage())
     await tab.page.goto(url)
     return tab
   }
