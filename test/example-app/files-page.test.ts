@@ -34,12 +34,7 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
 
   t.test('uploads files that are dropped', async t => {
     const { tab } = await open(t)
-    const data = await tab.page.evaluateHandle(`(() => {
-      const data = new DataTransfer()
-      data.items.add(new File(['one\\n'], 'dropped.txt'))
-      return data
-    })()`)
-    await tab.page.dispatchEvent('.drop', 'drop', { dataTransfer: data })
+    await drop(tab, "[new File(['one\\n'], 'dropped.txt')]")
     await tab.page.getByText('1 line, SHA-256').waitFor()
     t.strictSame(tab.complaints, [])
   })
@@ -84,6 +79,58 @@ t.test('the page of files in Chromium', { skip: chromiumMissing }, async t => {
     t.strictSame(tab.complaints.filter(text => !text.includes('net::ERR_')), [])
   })
 
+  t.test('cancels in all tabs what is cancelled in one, and sends nothing twice', async t => {
+    const { tab, big, app, proxy } = await open(t)
+    const mend = await slow(tab)
+    const offsets = watchOffsets(app)
+    const file = (tab: Tab, name: string, phase: string) => tab.page.locator(`li[data-phase=${phase}]`).filter({ hasText: name })
+    await tab.page.getByLabel('Pick files').setInputFiles([big('a.bin', 24), big('b.bin', 24), big('c.bin', 24)])
+    await tab.until("[...document.querySelectorAll('li progress')].filter(bar => bar.value > 0).length === 2")
+    const other = await tab.openBeside(proxy.url)
+    for (const name of ['a.bin', 'b.bin', 'c.bin']) await file(other, name, 'waiting').waitFor()
+    // One that nobody sends yet, one that this tab sends, and one that the other tab waits for.
+    await tab.page.getByRole('button', { name: 'Cancel c.bin' }).click()
+    await file(tab, 'c.bin', 'cancelled').waitFor()
+    await tab.page.getByRole('button', { name: 'Cancel a.bin' }).click()
+    for (const name of ['a.bin', 'c.bin']) await file(other, name, 'cancelled').waitFor()
+    await other.page.getByRole('button', { name: 'Cancel b.bin' }).click()
+    await file(tab, 'b.bin', 'cancelled').waitFor()
+
+    await tab.page.getByLabel('Pick files').setInputFiles([big('d.bin', 24)])
+    await file(tab, 'd.bin', 'sending').waitFor()
+    await other.reload()
+    await file(other, 'd.bin', 'waiting').waitFor()
+    t.equal(await other.page.locator('li').count(), 1)
+    await mend()
+    for (const each of [tab, other]) await file(each, 'd.bin', 'complete').waitFor()
+    t.same(offsets(), [0, 0, 0])
+    t.strictSame([...tab.complaints, ...other.complaints].filter(text => !text.includes('Failed to load resource')), [])
+  })
+
+  t.test('asks for the progress of many files once, and not with each that is complete', async t => {
+    const { tab } = await open(t)
+    let watches = 0
+    let sent = 0
+    tab.page.on('request', request => { if (request.url().endsWith('/watch-uploads')) watches++ })
+    // The server answers to some, and keeps the others waiting.
+    await tab.page.route('**/uploads/*', async route => {
+      if (++sent <= 6) await route.fulfill({ status: 204 })
+    })
+    await drop(tab, "Array.from({ length: 300 }, (_, index) => new File(['one'], index + '.txt'))")
+    await tab.until("document.querySelectorAll('li[data-phase=complete]').length === 6")
+    await tab.page.getByText('Uploading: 6 of 300 files complete…').waitFor()
+    // One for what is shown first, one for as many as a stream takes.
+    t.ok(watches <= 2, `${watches} streams`)
+  })
+
+  t.test('takes a file whose name is no valid text', async t => {
+    const { tab } = await open(t)
+    await tab.evaluate("Object.defineProperty(File.prototype, 'name', { get: () => 'half \\ud83d.txt' })")
+    await drop(tab, "[new File(['one\\n'], '')]")
+    await tab.page.getByText('1 line, SHA-256').waitFor()
+    t.strictSame(tab.complaints, [])
+  })
+
   t.test('cancels all', async t => {
     const { tab, big } = await open(t, { dark: true })
     await slow(tab)
@@ -116,6 +163,16 @@ async function open (t: Test, { dark = false, uploads = {} }: { dark?: boolean, 
     return join(dir, name)
   }
   return { app, tab, big, proxy }
+}
+
+/** Drops what an expression gives. */
+async function drop (tab: Tab, files: string): Promise<void> {
+  const data = await tab.page.evaluateHandle(`(() => {
+    const data = new DataTransfer()
+    for (const file of ${files}) data.items.add(file)
+    return data
+  })()`)
+  await tab.page.dispatchEvent('.drop', 'drop', { dataTransfer: data })
 }
 
 /** Sends as a bad line does. Returns what mends the line. */

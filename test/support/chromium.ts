@@ -73,6 +73,11 @@ export class Tab {
     await this.page.keyboard.press(key)
   }
 
+  /** What has the focus: the words on it, or the name of its kind. */
+  async focused (): Promise<string> {
+    return await this.evaluate('document.activeElement.textContent && document.activeElement !== document.body ? document.activeElement.textContent : document.activeElement.localName')
+  }
+
   /** Keeps what the page looks like, whole, in the folder that `SCREENSHOTS` names. */
   async shoot (name: string): Promise<void> {
     const { SCREENSHOTS: folder } = process.env

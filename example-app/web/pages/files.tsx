@@ -68,28 +68,35 @@ export default function Files () {
   )
 }
 
-/** How many bytes of each upload the server has: one stream for those that are not complete, begun anew when there are others. */
+/**
+ * How many bytes of each upload the server has: one stream for those that are not complete. It is begun anew when it has ended and some are left,
+ * or when one is sent that it does not watch, and not with each file that is complete.
+ */
 function useReceived (uploads: readonly PageUpload[]): (uploadId: string) => number {
   const { start, progress, status } = useStream(client, 'watch-uploads', { keep: 1_000 })
   const known = useRef(new Map<string, number>())
   for (const { uploadId, receivedBytes } of progress) known.current.set(uploadId, receivedBytes)
-  const open = uploads.filter(({ phase }) => !hasEnded(phase)).map(({ uploadId }) => uploadId).slice(0, watchedAtOnce)
-  const watched = useRef<readonly string[]>([])
-  const isWatched = open.every(uploadId => watched.current.includes(uploadId))
-  // A stream that was lost for good, as when the server was started anew, is asked for again while there is something to see.
-  const isOver = !isRunning(status) && status !== 'idle'
-  const key = `${open.join()} ${isOver && status !== 'complete'}`
+  const watched = useRef<ReadonlySet<string>>(new Set())
+  const isUnwatched = ({ uploadId }: PageUpload): boolean => !watched.current.has(uploadId)
+  const waiting = uploads.filter(({ phase }) => phase === 'waiting')
+  const sending = uploads.filter(({ phase }) => phase === 'sending' || phase === 'interrupted')
+  const open = [...sending, ...waiting]
+  const newest = useRef(open)
+  newest.current = open
+  const isDue = sending.some(isUnwatched) || (waiting.length > 0 && open.every(isUnwatched))
+  // Also a stream that was lost for good, as when the server was started anew.
+  const isOver = open.length > 0 && !isRunning(status) && status !== 'idle'
   useEffect(() => {
-    if (open.length === 0 || (isWatched && !isOver)) return
     const begin = (): void => {
-      watched.current = open
-      start({ uploadIds: open }).catch(() => {})
+      const uploadIds = newest.current.slice(0, watchedAtOnce).map(({ uploadId }) => uploadId)
+      watched.current = new Set(uploadIds)
+      start({ uploadIds }).catch(() => {})
     }
-    if (!isWatched) begin()
-    else {
+    if (isDue) begin()
+    else if (isOver) {
       const timer = setTimeout(begin, 1_000)
       return () => clearTimeout(timer)
     }
-  }, [key, start])
+  }, [isDue, isOver, start])
   return uploadId => known.current.get(uploadId) ?? 0
 }

@@ -18,8 +18,13 @@ export const keptFiles = {
     const files = await transaction<KeptFile[]>('readonly', files => files.getAll()).catch(() => [])
     return files.sort((a, b) => a.addedAt - b.addedAt)
   },
-  async keep (file: KeptFile): Promise<void> {
-    await transaction('readwrite', files => files.put(file)).catch(() => {})
+  /** As the tab that has changed it last has left it; undefined where that was forgotten. */
+  async find (uploadId: string): Promise<KeptFile | undefined> {
+    return await transaction<KeptFile | undefined>('readonly', files => files.get(uploadId))
+  },
+  /** @returns whether the browser has taken it */
+  async keep (file: KeptFile): Promise<boolean> {
+    return await transaction('readwrite', files => files.put(file)).then(() => true, () => false)
   },
   async forget (uploadId: string): Promise<void> {
     await transaction('readwrite', files => files.delete(uploadId)).catch(() => {})

@@ -3,20 +3,25 @@ import type { KeptFile } from './kept-files.js'
 export interface SendFileOptions {
   readonly signal: AbortSignal
   readonly onPhase: (phase: 'sending' | 'interrupted') => void
+  /** Throws where the file is not to be sent any more: it is asked before each attempt after the first. */
+  readonly stillWanted: () => Promise<void>
 }
 
 const mostDelayMs = 10_000
 
 /** Sends what the server does not have yet of a file, again and again until it has all. Throws where it says no. */
-export async function sendFile ({ uploadId, name, file, begun = false }: KeptFile, { signal, onPhase }: SendFileOptions): Promise<void> {
+export async function sendFile ({ uploadId, name, file, begun = false }: KeptFile, { signal, onPhase, stillWanted }: SendFileOptions): Promise<void> {
   const url = `/uploads/${uploadId}`
+  // What cannot be written in UTF-8, as a half of a surrogate pair, is replaced: no url can hold it.
+  const wellFormed = new TextDecoder().decode(new TextEncoder().encode(name))
+  const query = `?name=${encodeURIComponent(wellFormed)}`
   let isKnown = begun
   for (let failures = 0; ;) {
     try {
       const offset = isKnown ? await offsetOf(url, signal) : 0
       onPhase('sending')
       isKnown = true
-      const response = await fetch(`${url}?name=${encodeURIComponent(name)}`, {
+      const response = await fetch(url + query, {
         method: 'PATCH',
         headers: { 'upload-offset': String(offset), 'upload-length': String(file!.size) },
         body: file!.slice(offset),
@@ -33,6 +38,7 @@ export async function sendFile ({ uploadId, name, file, begun = false }: KeptFil
     }
     onPhase('interrupted')
     await delay(Math.min(mostDelayMs, 500 * 2 ** failures++), signal)
+    await stillWanted()
   }
 }
 
