@@ -12,13 +12,14 @@ async function openPage (t: Test, options: Parameters<typeof Tab.open>[2] = {}) 
   const model = await new FakeModel().start(t, response => waiting.shift()!(response))
   const app = await new RunningApp().start(t, exampleFiles, { chat: { upstream: model.upstream, graceMs: 60_000 } })
   const tab = await Tab.open(t, `${app.url}/chat`, options)
+  const asked = async (): Promise<ServerResponse> => await new Promise(resolve => waiting.push(resolve))
   const send = async (text: string): Promise<ServerResponse> => {
-    const asked = new Promise<ServerResponse>(resolve => waiting.push(resolve))
+    const response = asked()
     await tab.page.getByLabel('Your message').fill(text)
     await tab.page.getByRole('button', { name: 'Send' }).click()
-    return await asked
+    return await response
   }
-  return { model, tab, page: tab.page, send, answer: tab.page.getByTestId('answer'), log: tab.page.getByRole('log', { name: 'Messages' }) }
+  return { model, tab, page: tab.page, asked, send, answer: tab.page.getByTestId('answer'), log: tab.page.getByRole('log', { name: 'Messages' }) }
 }
 
 t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
@@ -53,22 +54,23 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
   })
 
   t.test('stops an answer by keyboard, which leaves the model, and keeps what was said', async t => {
-    const { tab, page, send, answer, log } = await openPage(t, { dark: true })
+    const { tab, send, answer, log } = await openPage(t, { dark: true })
     const response = await send('Tell me all')
     begin(response)
     response.write(token('In the beginning'))
     await answer.getByText('In the beginning').waitFor()
-    await page.getByRole('button', { name: 'Stop' }).focus()
+    t.equal(await tab.focused(), 'Stop')
     const left = once(response, 'close')
     await tab.press('Enter')
     await left
     await log.getByText('In the beginning').waitFor()
+    t.equal(await tab.focused(), 'textarea')
     await tab.shoot('chat-dark')
     t.strictSame(tab.complaints, [])
   })
 
   t.test('says so when the model refuses, and asks again, on a phone as well', async t => {
-    const { tab, page, send, model, log } = await openPage(t, { viewport: { width: 360, height: 740 } })
+    const { tab, page, asked, send, model, log } = await openPage(t, { viewport: { width: 360, height: 740 } })
     const response = await send('x'.repeat(200))
     response.writeHead(401).end()
     await page.getByText('Failed: Internal Server Error').waitFor()
@@ -76,6 +78,13 @@ t.test('the chat page in Chromium', { skip: chromiumMissing }, async t => {
     await tab.shoot('chat-phone')
     t.equal(await page.getByRole('button', { name: 'Try again' }).isEnabled(), true)
     t.equal(model.requests.length, 1)
+    const again = asked()
+    await page.getByRole('button', { name: 'Try again' }).press('Enter')
+    begin(await again)
+    await page.getByText('Answering…').waitFor()
+    t.equal(await tab.focused(), 'Stop', 'the button that was pressed is gone')
+    ;(await again).end(token('I am busy') + ending)
+    await log.getByText('I am busy').waitFor()
     const next = await send('Once more')
     begin(next)
     next.end(token('Here I am') + ending)

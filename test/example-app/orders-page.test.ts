@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Tab, chromiumMissing } from '../support/chromium.js'
+import { hold } from './held-command.js'
 import { RunningApp } from './running-app.js'
 
 t.test('the page of orders in Chromium', { skip: chromiumMissing }, async t => {
@@ -22,15 +23,32 @@ t.test('the page of orders in Chromium', { skip: chromiumMissing }, async t => {
 
   t.test('cancels in the middle', async t => {
     const app = await new RunningApp().start(t)
-    const { page, complaints } = await Tab.open(t, `${app.url}/orders`)
+    hold(app, 'process-orders', 3)
+    const tab = await Tab.open(t, `${app.url}/orders`)
+    const { page, complaints } = tab
     await page.getByRole('radio', { name: '30', exact: true }).check()
-    await page.getByRole('button', { name: 'Process' }).click()
+    await page.getByRole('button', { name: 'Process' }).press('Enter')
     await page.getByRole('img', { name: /effect/ }).waitFor()
-    await page.getByRole('button', { name: 'Cancel' }).click()
+    t.equal(await tab.focused(), 'Cancel')
+    await tab.press('Enter')
     await page.getByRole('status').getByText('Cancelled.').waitFor()
+    t.equal(await tab.focused(), 'New orders')
     const { reason } = await app.logged('stream ended')
     t.equal(reason, 'client-closed')
     t.ok(app.instance.journal.entries.length < 120)
     t.strictSame(complaints, [])
+  })
+
+  t.test('does not process orders again of which it has seen nothing', async t => {
+    const app = await new RunningApp().start(t)
+    hold(app, 'process-orders', 0)
+    const { page } = await Tab.open(t, `${app.url}/orders`)
+    await page.getByRole('button', { name: 'Process' }).click()
+    await page.getByRole('status').getByText('Running…').waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('status').getByText('Cancelled.').waitFor()
+    t.equal(await page.getByRole('button', { name: 'Process' }).isDisabled(), true)
+    await page.getByRole('button', { name: 'New orders' }).click()
+    t.equal(await page.getByRole('button', { name: 'Process' }).isEnabled(), true)
   })
 })

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react'
 import { useStream } from '../../../lib/react/index.js'
 import { client } from '../client.js'
 import { CurlLine, curlPost } from '../curl-line.js'
+import { useRunFocus } from '../run-focus.js'
 import { StreamStatus, isRunning } from '../stream-status.js'
 
 interface Message {
@@ -20,6 +21,7 @@ export default function Chat () {
   const { start, cancel, reset, progress, status, error } = useStream(client, 'chat', { resume: 'chat', keep: longestAnswer })
   const answer = progress.map(({ data }) => data.text).join('')
   const running = isRunning(status)
+  const focus = useRunFocus<HTMLTextAreaElement>(running)
 
   // An answer that has ended becomes a message. Only then is it read out: one token after the other nobody could listen to.
   useEffect(() => {
@@ -52,10 +54,10 @@ export default function Chat () {
       }}
       >
         <label htmlFor='question'>Your message</label>
-        <textarea id='question' value={question} required maxLength={longestMessage} rows={3} onChange={({ target }) => setQuestion(target.value)} />
+        <textarea ref={focus.next} id='question' value={question} required maxLength={longestMessage} rows={3} onChange={({ target }) => setQuestion(target.value)} />
         <p className='buttons'>
           <button disabled={running || question.trim() === ''}>Send</button>
-          <button type='button' className='quiet' disabled={!running} onClick={() => { void cancel() }}>Stop</button>
+          <button ref={focus.cancel} type='button' className='quiet' disabled={!running} onClick={() => { void cancel() }}>Stop</button>
           {status === 'failed' && <button type='button' className='quiet' onClick={() => ask(messages)}>Try again</button>}
           <button
             type='button' className='quiet' disabled={running || messages.length === 0}

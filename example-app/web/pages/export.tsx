@@ -6,6 +6,7 @@ import { client } from '../client.js'
 import { CurlLine, curlPost } from '../curl-line.js'
 import { bytes, count } from '../format.js'
 import { PeopleCount } from '../people-count.js'
+import { useRunFocus } from '../run-focus.js'
 import { StreamStatus, isRunning } from '../stream-status.js'
 
 const formats: readonly Format[] = ['csv', 'ndjson']
@@ -18,6 +19,8 @@ export default function Export () {
   const [rows, setRows] = useState(1_000_000)
   const filling = isRunning(fill.status)
   const exporting = isRunning(file.status)
+  const fillFocus = useRunFocus(filling)
+  const fileFocus = useRunFocus(exporting)
   return (
     <>
       <p>The rows are read in pages, each where the one before it has ended. A download reads the next page when its client has taken the last one, so
@@ -40,8 +43,8 @@ export default function Export () {
           </div>
         </fieldset>
         <p className='buttons'>
-          <button disabled={exporting}>Export</button>
-          <button type='button' className='quiet' disabled={!exporting} onClick={() => { void file.cancel() }}>Cancel the export</button>
+          <button ref={fileFocus.next} disabled={exporting}>Export</button>
+          <button ref={fileFocus.cancel} type='button' className='quiet' disabled={!exporting} onClick={() => { void file.cancel() }}>Cancel the export</button>
         </p>
       </form>
       <StreamStatus status={file.status} error={file.error}>
@@ -67,8 +70,8 @@ export default function Export () {
           </div>
         </fieldset>
         <p className='buttons'>
-          <button disabled={filling}>Make them</button>
-          <button type='button' className='quiet' disabled={!filling} onClick={() => { void fill.cancel() }}>Cancel</button>
+          <button ref={fillFocus.next} disabled={filling}>Make them</button>
+          <button ref={fillFocus.cancel} type='button' className='quiet' disabled={!filling} onClick={() => { void fill.cancel() }}>Cancel</button>
         </p>
       </form>
       <StreamStatus status={fill.status} error={fill.error}>{fill.result !== undefined && `Done: ${count(fill.result.rows, 'row')} made.`}</StreamStatus>

@@ -8,6 +8,7 @@ import { CurlLine } from '../curl-line.js'
 import { bytes, count } from '../format.js'
 import { PeopleCount } from '../people-count.js'
 import { putFile } from '../put-file.js'
+import { useRunFocus } from '../run-focus.js'
 import { StreamStatus, isRunning } from '../stream-status.js'
 
 const sampleRows = [1_000, 10_000, 100_000]
@@ -26,6 +27,7 @@ export default function Import () {
   const [failure, setFailure] = useState<string>()
   const input = useRef<HTMLInputElement>(null)
   const running = isRunning(status) || upload !== undefined
+  const focus = useRunFocus(running)
   const rejected = useMemo(() => progress.flatMap(({ event, data }) => event === 'rejected' ? [data] : []), [progress])
   const batch = useMemo(() => progress.findLast(({ event }) => event === 'batch'), [progress])
   const sums = batch?.event === 'batch' ? batch.data : undefined
@@ -73,9 +75,9 @@ export default function Import () {
             : <p><a href={sampleUrl(rows)} download>Download this sample</a>, some rows of which are wrong.</p>}
         </fieldset>
         <p className='buttons'>
-          <button disabled={running}>Import</button>
+          <button ref={focus.next} disabled={running}>Import</button>
           <button
-            type='button' className='quiet' disabled={!running} onClick={() => {
+            ref={focus.cancel} type='button' className='quiet' disabled={!running} onClick={() => {
               upload?.abort.abort()
               void cancel()
             }}

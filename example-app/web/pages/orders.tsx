@@ -5,6 +5,7 @@ import { Bar } from '../bar.js'
 import { client } from '../client.js'
 import { CurlLine, curlPost } from '../curl-line.js'
 import { count, euros } from '../format.js'
+import { useRunFocus } from '../run-focus.js'
 import { StreamStatus, isRunning } from '../stream-status.js'
 
 const products = ['lamp', 'clock', 'kettle', 'rug', 'chair'] as const
@@ -21,10 +22,13 @@ function newOrders (amount: number) {
 }
 
 export default function Orders () {
-  const { start, cancel, progress, count: processed, latest, result, status, error } = useStream(client, 'process-orders')
+  const { start, cancel, count: processed, latest, result, status, error } = useStream(client, 'process-orders')
   const [orders, setOrders] = useState(() => newOrders(10))
+  // Cancelled ones as well, and those of which nothing was heard: some of them may be paid for.
+  const [started, setStarted] = useState<typeof orders>()
   const effects = useJournal(processed, status)
   const running = isRunning(status)
+  const focus = useRunFocus(running)
   const ids = new Set(orders.map(({ orderId }) => orderId))
   return (
     <>
@@ -33,6 +37,7 @@ export default function Orders () {
       </p>
       <form onSubmit={event => {
         event.preventDefault()
+        setStarted(orders)
         void start({ orders })
       }}
       >
@@ -47,9 +52,9 @@ export default function Orders () {
           </div>
         </fieldset>
         <p className='buttons'>
-          <button disabled={running || orders[0]!.orderId === progress[0]?.orderId}>Process</button>
-          <button type='button' className='quiet' disabled={!running} onClick={() => { void cancel() }}>Cancel</button>
-          <button type='button' className='quiet' disabled={running} onClick={() => setOrders(newOrders(orders.length))}>New orders</button>
+          <button disabled={running || orders === started}>Process</button>
+          <button ref={focus.cancel} type='button' className='quiet' disabled={!running} onClick={() => { void cancel() }}>Cancel</button>
+          <button ref={focus.next} type='button' className='quiet' disabled={running} onClick={() => setOrders(newOrders(orders.length))}>New orders</button>
         </p>
       </form>
       <StreamStatus status={status} error={error}>

@@ -8,6 +8,7 @@ import { CurlLine, curlPost } from '../curl-line.js'
 import { useEventSource } from '../event-source.js'
 import type { EventSourceHandle } from '../event-source.js'
 import { bytes, count } from '../format.js'
+import { useRunFocus } from '../run-focus.js'
 import { StreamStatus, isRunning } from '../stream-status.js'
 
 // Of the six that a browser opens to one host over HTTP/1.1. Others are for what is loaded and asked for.
@@ -18,11 +19,12 @@ export default function Tasks () {
   const [taskId, setTaskId] = useState<string>()
   const execute = useStream(client, 'execute-task')
   const watch = useEventSource(['progress'])
-  const several = useEventSource(['progress'])
+  const several = useEventSource(['progress'], (event, data) => data?.taskId ?? event)
   const system = useEventSource(['cpu', 'memory', 'loop-delay'])
   const countdown = useEventSource(['tick'])
   const failing = useEventSource(['progress'])
   const running = isRunning(execute.status)
+  const focus = useRunFocus(running)
   const open = [running, ...[watch, several, system, countdown, failing].map(({ status }) => isRunning(status))].filter(Boolean).length
   const full = open >= maxConnections
   const chosen = tasks.find(task => task.taskId === taskId)
@@ -66,11 +68,11 @@ export default function Tasks () {
         <>
           <p className='buttons'>
             <button
-              type='button' disabled={running || full}
+              ref={focus.next} type='button' disabled={running || full}
               onClick={() => { void execute.start({ taskId: chosen.taskId }, { url: `/tasks/${chosen.taskId}/execute` }) }}
             >Execute
             </button>
-            <button type='button' className='quiet' disabled={!running} onClick={() => { void execute.cancel() }}>Cancel</button>
+            <button ref={focus.cancel} type='button' className='quiet' disabled={!running} onClick={() => { void execute.cancel() }}>Cancel</button>
           </p>
           <StreamStatus status={execute.status} error={execute.error}>
             {execute.result !== undefined && `Done: ${count(execute.result.done, 'step')} of “${execute.result.name}”.`}
@@ -87,7 +89,7 @@ export default function Tasks () {
             title='Several tasks on one connection' full={full} source={several}
             url={`/stream/tasks?${tasks.slice(-5).map(task => `ids=${task.taskId}`).join('&')}`}
           >
-            {[...new Map(several.events.filter(({ event }) => event === 'progress').map(({ data }) => [data.taskId, data])).values()]
+            {Object.values(several.latest).filter(data => data?.taskId !== undefined)
               .map(task => <TaskBar key={task.taskId} task={task} />)}
           </Watched>
         </>
@@ -111,12 +113,13 @@ function Watched ({ title, full, source, url, children }: {
   readonly title: string, readonly full: boolean, readonly source: EventSourceHandle, readonly url: string, readonly children: ReactNode
 }) {
   const running = isRunning(source.status)
+  const focus = useRunFocus(running)
   return (
     <section aria-label={title}>
       <h2>{title}</h2>
       <p className='buttons'>
-        <button type='button' className='quiet' disabled={running || full} onClick={() => source.open(url)}>Watch</button>
-        <button type='button' className='quiet' disabled={!running} onClick={() => source.close()}>Stop</button>
+        <button ref={focus.next} type='button' className='quiet' disabled={running || full} onClick={() => source.open(url)}>Watch</button>
+        <button ref={focus.cancel} type='button' className='quiet' disabled={!running} onClick={() => source.close()}>Stop</button>
       </p>
       <StreamStatus status={source.status} error={source.error} />
       {children}
