@@ -62,6 +62,9 @@ t.test('opens in Chromium without a complaint, by headers of its own', { skip: c
   await tab.page.getByText('/stream/countdown/{seconds}').first().click()
   await tab.page.getByText('text/event-stream').first().waitFor()
   await tab.shoot('api')
+  await tab.page.setViewportSize({ width: 360, height: 900 })
+  await tab.shoot('api-phone')
+  t.equal(await tab.evaluate('document.documentElement.scrollWidth'), 360)
   t.strictSame(tab.complaints, [])
 })
 
