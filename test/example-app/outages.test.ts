@@ -64,6 +64,33 @@ t.test('a job in Chromium behind nginx', { skip: chromiumMissing || nginxMissing
   })
 })
 
+t.test('a server that is started anew gets all bytes of an upload that was in the middle', { skip: chromiumMissing }, async t => {
+  const dir = t.testdir({ 'big.bin': Buffer.alloc(16 * 2 ** 20, 'line\n') })
+  const app = await new RunningApp().start(t)
+  const proxy = await new CuttingProxy().start(t, app.port)
+  const tab = await Tab.open(t, proxy.url)
+  const session = await tab.page.context().newCDPSession(tab.page)
+  const send = async (uploadThroughput: number): Promise<void> => {
+    await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput })
+  }
+  await send(2 ** 20)
+  await tab.page.getByLabel('Pick files').setInputFiles(join(dir, 'big.bin'))
+  await tab.until("document.querySelector('li progress')?.value > 0")
+  proxy.break()
+  await tab.page.getByText('The connection was lost: it goes on by itself').waitFor()
+  const next = await new RunningApp().start(t)
+  const received: Array<string | undefined> = []
+  next.instance.server.on('request', ({ method, headers }) => { if (method === 'PATCH') received.push(headers['upload-offset'] as string) })
+  await send(-1)
+  proxy.leadTo(next.port)
+  proxy.mend()
+  await tab.page.getByText('1 file uploaded.').waitFor()
+  // The 2^24 bytes hold so many whole lines, and one that is cut.
+  await tab.page.getByText('3,355,444 lines, SHA-256').waitFor()
+  t.same(received, ['0'])
+  t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
+})
+
 const isHalfDone = "document.querySelectorAll('li.done').length === 3 && /% of/.test(document.querySelector('li:last-child p').textContent)"
 const isReady = `${isIn('idle')} && document.querySelectorAll('#files input').length > 0`
 
