@@ -27,11 +27,13 @@ export const requestBodies = fastifyPlugin<RequestBodiesOptions>(async (app, { b
     const { headers, raw } = request
     if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return
     cutSlowSender(request, bodyTimeoutMs)
+    // From now: a request that was destroyed by who read it has none any more.
+    const { socket } = raw
     // Node reads the rest of a body that nobody wanted, all of it. To close at once would lose the answer: its client still sends.
     reply.raw.once('finish', () => {
       if (raw.complete) return
-      const timer = setTimeout(() => raw.socket.destroy(), lingerMs)
-      raw.once('close', () => clearTimeout(timer))
+      // It may be closed long before it is complete, by who read it.
+      setTimeout(() => { if (!raw.complete) socket.destroy() }, lingerMs).unref()
     })
   })
 })

@@ -1,7 +1,11 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
-import type { Socket } from 'node:net'
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import fastify from 'fastify'
 import t from 'tap'
+import { bodyOf, requestBodies } from '../../example-app/request-bodies.js'
+import { RawClient } from '../support/raw-client.js'
 import { RunningApp } from './running-app.js'
 
 t.test('requests that follow each other on one connection leave nothing on it', async t => {
@@ -23,4 +27,27 @@ t.test('requests that follow each other on one connection leave nothing on it', 
   for (let posts = 0; posts < 20; posts++) await post()
   t.equal(listeners(), before)
   t.equal(app.logs.filter(({ msg }) => msg === 'incoming request').length, 21)
+})
+
+t.test('answers and cuts a client that goes on to send when its body was left in the middle, also where that has destroyed the request', async t => {
+  const app = fastify()
+  t.teardown(() => app.close())
+  await app.register(requestBodies, { lingerMs: 20 })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  for (const [path, bodyIn] of [['/raw', (raw: IncomingMessage) => raw], ['/own', bodyOf]] as const) {
+    app.post(path, async ({ raw }) => {
+      for await (const chunk of bodyIn(raw)) throw Object.assign(new Error(`left after ${chunk.length} bytes`), { statusCode: 413 })
+    })
+  }
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  for (const path of ['/raw', '/own']) {
+    const client = new RawClient((app.server.address() as AddressInfo).port)
+    t.teardown(() => client.socket.destroy())
+    client.request('POST', path, { headers: { 'transfer-encoding': 'chunked' } })
+    client.socket.write('5\r\n12345\r\n')
+    // Where nothing cuts it, Node does after 72 s.
+    await once(client.socket, 'close', { signal: AbortSignal.timeout(20_000) })
+    t.match(client.text, /^HTTP\/1\.1 413 [^]*left after 5 bytes/, path)
+  }
 })
