@@ -6,6 +6,7 @@ import type { StreamLog } from '../index.js'
 import { api } from './api/plugin.js'
 import { chat } from './chat/plugin.js'
 import type { ChatOptions } from './chat/plugin.js'
+import { closing } from './closing.js'
 import { database } from './database/plugin.js'
 import { downloads } from './downloads/plugin.js'
 import { exporting } from './exporting/plugin.js'
@@ -14,6 +15,7 @@ import { orders } from './orders/plugin.js'
 import { pages } from './pages.js'
 import { processing } from './processing/plugin.js'
 import { requestBodies } from './request-bodies.js'
+import { slowReaders } from './slow-readers.js'
 import { tasks } from './tasks/plugin.js'
 import type { TasksOptions } from './tasks/plugin.js'
 import { uploads as uploadRoutes } from './uploads/plugin.js'
@@ -29,6 +31,8 @@ export interface AppOptions {
   readonly uploads?: UploadOptions
   /** How long a client may take to send a request, or the next piece of an upload, in milliseconds. @default 60_000 */
   readonly bodyTimeoutMs?: number
+  /** How long a client may take nothing of a download, in milliseconds. @default 120_000 */
+  readonly downloadTimeoutMs?: number
   /** The model of the chat, and how long it may take. */
   readonly chat?: ChatOptions
   /** The pace of the tasks. */
@@ -45,14 +49,17 @@ export async function buildApp ({
   streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000, maxEntries: 10_000, maxBytes: 4 * 1_048_576 }),
   uploads = {},
   bodyTimeoutMs,
+  downloadTimeoutMs,
   chat: chatOptions = {},
   tasks: tasksOptions = {},
   logger = false
 }: AppOptions = {}): Promise<FastifyInstance> {
   const app = fastify({ logger })
   await app.register(requestBodies, { bodyTimeoutMs })
+  await app.register(slowReaders, { downloadTimeoutMs })
   // For all streams together: the services behind the event handlers do not grow with the number of clients.
   await app.register(streamingMediator, { maxConcurrentEventHandlers: 3, streamLog })
+  await app.register(closing)
   // Where the streams of jobs are read, resumed and cancelled. Nobody signs in here: whoever has an id may.
   await app.register(streamRoutes, { prefix: '/streams', owner: 'public' })
 

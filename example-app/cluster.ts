@@ -8,7 +8,7 @@ const settledMs = 10_000
 const firstDelayMs = 100
 const longestDelayMs = 30_000
 // Longer than a worker gives itself to close: what is still there then does not listen to signals.
-const killMs = 12_000
+const killMs = 14_000
 
 /**
  * Runs the app in so many processes, which share its port. A worker that dies is replaced: at once when it has lived for a while, and after

@@ -26,8 +26,8 @@ export async function serve ({ host, port, filesDir, databaseUrl, upstream }: Se
   }
 
   // Longer than streams have to end: `closeGraceMs`, and a second each for what ignores its signal, for the last frames
-  // to arrive, and for clients that still send.
-  const { close } = closeWithGrace({ delay: 10_000, logger: app.log, skip: [...signals] }, async ({ err }) => {
+  // to arrive, and for clients that still send; two for downloads, and one for the database.
+  const { close } = closeWithGrace({ delay: 12_000, logger: app.log, skip: [...signals] }, async ({ err }) => {
     if (err !== undefined) app.log.error(err)
     await app.close()
   })
