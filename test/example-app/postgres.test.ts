@@ -1,10 +1,12 @@
 import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import t from 'tap'
+import type { Test } from 'tap'
 import { openPostgres } from '../../example-app/database/postgres-database.js'
 import { sampleCsv } from '../../example-app/importing/sample.js'
 import { readFrames } from '../../lib/testing/index.js'
 import { deferred } from '../support/app.js'
+import { CuttingProxy } from '../support/cutting-proxy.js'
 import { postgresMissing, startPostgres } from '../support/postgres.js'
 import { RunningApp } from './running-app.js'
 
@@ -70,6 +72,47 @@ t.test('a PostgreSQL server', { skip: postgresMissing }, async t => {
     goOn.resolve()
     await failing
     t.same(await database.query('SELECT id FROM places ORDER BY id'), [{ id: 1 }, { id: 2 }])
+  })
+
+  const openBehindProxy = async (t: Test, silentMs?: number) => {
+    const proxy = await new CuttingProxy().start(t, Number(new URL(url).port))
+    const behind = new URL(url)
+    behind.port = new URL(proxy.url).port
+    return { proxy, database: await openPostgres(behind.href, () => {}, silentMs === undefined ? {} : { silentMs }) }
+  }
+
+  t.test('gives up statements and transactions that a network swallows, and works when it is back', async t => {
+    const { proxy, database } = await openBehindProxy(t, 300)
+    t.teardown(async () => await database.close())
+    const began = deferred()
+    const goOn = deferred()
+    const failing = t.rejects(database.transaction(async query => {
+      await query('SELECT 1')
+      began.resolve()
+      await goOn.promise
+      await query('SELECT 2')
+    }), { code: 'EXAMPLE_ERR_SILENT_DATABASE' })
+    await began.promise
+    proxy.freeze()
+    goOn.resolve()
+    await failing
+    await t.rejects(database.query('SELECT 3'))
+    proxy.mend()
+    t.same(await database.query('SELECT 4 AS four'), [{ four: 4 }])
+  })
+
+  t.test('closes although a network swallows its statements', async t => {
+    const { proxy, database } = await openBehindProxy(t)
+    const began = deferred()
+    const failing = t.rejects(database.transaction(async query => {
+      await query('SELECT 1')
+      began.resolve()
+      await query('SELECT pg_sleep(60)')
+    }))
+    await began.promise
+    proxy.freeze()
+    // The test ends by its timeout where this waits for the answer.
+    await Promise.all([database.close(), failing])
   })
 
   t.test('an import whose connection is cut fails, leaves whole batches, and the next one works', async t => {

@@ -8,6 +8,7 @@ export class CuttingProxy {
   readonly #sockets = new Set<Socket>()
   #refuses = false
   #losesAnswers = false
+  #frozen = false
   #port = 0
   url = ''
 
@@ -22,7 +23,7 @@ export class CuttingProxy {
       app.on('data', () => {
         if (this.#losesAnswers) client.destroy()
       })
-      client.pipe(app).pipe(client)
+      if (!this.#frozen) client.pipe(app).pipe(client)
       for (const [socket, other] of [[client, app], [app, client]] as const) {
         this.#sockets.add(socket)
         socket.on('error', () => {})
@@ -53,6 +54,12 @@ export class CuttingProxy {
     this.cut()
   }
 
+  /** Passes nothing on any more and closes nothing, as a network does that is gone, until `mend`; what is open by then stays so. */
+  freeze (): void {
+    this.#frozen = true
+    for (const socket of this.#sockets) socket.unpipe().pause()
+  }
+
   /** Passes new connections on to another server. */
   leadTo (port: number): void {
     this.#port = port
@@ -66,5 +73,6 @@ export class CuttingProxy {
   mend (): void {
     this.#refuses = false
     this.#losesAnswers = false
+    this.#frozen = false
   }
 }
