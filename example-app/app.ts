@@ -14,6 +14,7 @@ import { importing } from './importing/plugin.js'
 import { orders } from './orders/plugin.js'
 import { pages } from './pages.js'
 import { processing } from './processing/plugin.js'
+import { problems } from './problems.js'
 import { requestBodies } from './request-bodies.js'
 import { slowReaders } from './slow-readers.js'
 import { tasks } from './tasks/plugin.js'
@@ -55,6 +56,7 @@ export async function buildApp ({
   logger = false
 }: AppOptions = {}): Promise<FastifyInstance> {
   const app = fastify({ logger })
+  await app.register(problems)
   await app.register(requestBodies, { bodyTimeoutMs })
   await app.register(slowReaders, { downloadTimeoutMs })
   // For all streams together: the services behind the event handlers do not grow with the number of clients.

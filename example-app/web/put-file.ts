@@ -18,8 +18,8 @@ export async function putFile (url: string, file: Blob, onProgress: (bytes: numb
 
 function detailOf (body: string): string | undefined {
   try {
-    const { message } = JSON.parse(body)
-    return typeof message === 'string' ? message : undefined
+    const { detail } = JSON.parse(body)
+    return typeof detail === 'string' ? detail : undefined
   } catch {
     return undefined
   }

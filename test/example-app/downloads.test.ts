@@ -28,7 +28,7 @@ t.test('sends a file as it is, and parts of it', async t => {
   t.strictSame(await get('bytes=2-5'), [206, 'line', 'bytes 2-5/15000'])
   t.strictSame(await get('bytes=14996-'), [206, 'ext\n', 'bytes 14996-14999/15000'])
   t.strictSame(await get('bytes=-4'), [206, 'ext\n', 'bytes 14996-14999/15000'])
-  t.match(await get('bytes=15000-'), [416, 'Range Not Satisfiable', 'bytes */15000'])
+  t.match(await get('bytes=15000-'), [416, /Range Not Satisfiable/, 'bytes */15000'])
   t.match(await get('bytes=2-5', { 'if-range': '"of another version"' }), [200, text])
   // Fetch would tell caches not to answer.
   t.equal((await app.instance.inject({ url: '/downloads/a.txt', headers: { 'if-none-match': whole.headers.get('etag')! } })).statusCode, 304)

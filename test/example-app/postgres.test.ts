@@ -37,7 +37,8 @@ t.test('a PostgreSQL server', { skip: postgresMissing }, async t => {
       await query('UPDATE places SET visits = visits + 1 WHERE id = $1', [second])
     })
     await Promise.all([visit(1, 2), visit(2, 1)])
-    t.equal(runs, 3)
+    // More often where the one that was picked is back before the other one has noticed.
+    t.ok(runs >= 3, `${runs} runs`)
     t.same(await database.query('SELECT visits FROM places ORDER BY id'), [{ visits: 2 }, { visits: 2 }])
   })
 
@@ -142,7 +143,10 @@ t.test('an app whose database does not answer says so, and works when it does', 
   const app = await new RunningApp().start(t, undefined, { databaseUrl: new URL('/later', url).href })
   const response = await fetch(`${app.url}/people`)
   t.equal(response.status, 500)
-  t.notMatch(await response.text(), 'later', 'what the server said is not told')
+  t.equal(response.headers.get('content-type'), 'application/problem+json')
+  const problem = await response.json() as { instance: string }
+  t.same(problem, { type: 'about:blank', title: 'Internal Server Error', status: 500, instance: problem.instance }, 'what the server said is not told')
+  t.match(await app.logged('request failed'), { level: 50, instance: problem.instance, err: { message: 'database "later" does not exist' } })
   const outside = await openPostgres(url, () => {})
   await outside.query('CREATE DATABASE later')
   await outside.close()

@@ -30,7 +30,7 @@ export async function sendFile ({ uploadId, name, file, begun = false }: KeptFil
       if (response.ok) return
       // Another request was there first: the server says where to go on.
       if (response.status !== 409 && response.status < 502) {
-        throw new RefusedError((await response.json().catch(() => undefined))?.message ?? response.statusText)
+        throw new RefusedError((await response.json().catch(() => undefined))?.detail ?? response.statusText)
       }
     } catch (error) {
       // Also what a browser says where the file was changed, or removed, since it was picked.
