@@ -48,7 +48,14 @@ export async function openPeople (source: AsyncIterable<Buffer>, signal: AbortSi
   try {
     const { value: first } = await rows.next() as { value: Parsed | undefined }
     const header = first === undefined || 'error' in first ? [] : first.record
-    return readRows({ [Symbol.asyncIterator]: () => rows }, header.length, placesOf(header))
+    const people = readRows({ [Symbol.asyncIterator]: () => rows }, header.length, placesOf(header))
+    const end = people.return.bind(people)
+    // A generator that was never asked for a row runs no `finally`, and its source would stay open.
+    people.return = async () => {
+      parser.destroy()
+      return await end()
+    }
+    return people
   } catch (error) {
     parser.destroy()
     throw error

@@ -99,6 +99,11 @@ t.test('closes its source when its reader leaves, and when it is aborted', async
   await closed
   t.ok(source.destroyed)
 
+  const unread = Readable.from(chunksOf(header + 'a@example.com,Ada,NL,1990-01-01\n'.repeat(100_000), 1_000))
+  await (await openPeople(unread, signal)).return()
+  if (!unread.closed) await new Promise(resolve => unread.once('close', resolve))
+  t.ok(unread.destroyed, 'also where no row was read')
+
   const controller = new AbortController()
   const silent = new Readable({ read () {} })
   silent.push(header)
