@@ -27,6 +27,8 @@ export interface AppOptions {
   readonly filesDir?: string
   /** Of a PostgreSQL server. @default a database inside the process, in memory, loaded when it is needed */
   readonly databaseUrl?: string | undefined
+  /** How many rows the table of people may have. @default 5_000_000 */
+  readonly maxPeople?: number
   /** Keeps the streams of jobs. @default one in memory, for ten minutes after their end */
   readonly streamLog?: StreamLog
   readonly uploads?: UploadOptions
@@ -46,6 +48,7 @@ export interface AppOptions {
 export async function buildApp ({
   filesDir = fileURLToPath(new URL('files', import.meta.url)),
   databaseUrl,
+  maxPeople,
   // An import of millions of rows has thousands of frames, and a page that was reloaded reads all of them again.
   streamLog = new MemoryStreamLog({ retainMs: 10 * 60_000, maxEntries: 10_000, maxBytes: 4 * 1_048_576 }),
   uploads = {},
@@ -70,9 +73,9 @@ export async function buildApp ({
   await app.register(uploadRoutes, uploads)
   await app.register(downloads, { filesDir })
   await app.register(orders)
-  await app.register(database, { url: databaseUrl })
-  await app.register(importing, { database: app.database })
-  await app.register(exporting, { database: app.database })
+  await app.register(database, { url: databaseUrl, maxPeople })
+  await app.register(importing, { database: app.database, room: app.room })
+  await app.register(exporting, { database: app.database, room: app.room })
   await app.register(tasks, tasksOptions)
   await app.register(chat, chatOptions)
   await app.register(pages)

@@ -17,7 +17,9 @@ const tables = [
     rows integer NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT now()
   )`,
-  'CREATE SEQUENCE IF NOT EXISTS fills'
+  'CREATE SEQUENCE IF NOT EXISTS fills',
+  // How often the tables were emptied.
+  'CREATE SEQUENCE IF NOT EXISTS emptyings'
 ]
 
 export async function createTables (database: Database): Promise<void> {

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import fastifyPlugin from 'fastify-plugin'
 import { commandRoute } from '../../index.js'
 import type { Database } from '../database/database.js'
+import type { Room } from '../database/room.js'
 import { ExportPeople, FillPeople } from './contracts.js'
 import type { Format } from './contracts.js'
 import { ExportFiles } from './export-files.js'
@@ -14,12 +15,12 @@ import { findPeople, peoplePages } from './people-pages.js'
  * Exports people: `GET /export/people.csv` and `/export/people.ndjson` while they are read, and `POST /jobs/export-people` into a file.
  * `POST /jobs/fill-people` makes some.
  */
-export const exporting = fastifyPlugin<{ readonly database: Database }>(async (app, { database }) => {
+export const exporting = fastifyPlugin<{ readonly database: Database, readonly room: Room }>(async (app, { database, room }) => {
   const files = new ExportFiles()
   await files.removeAbandoned()
   app.addHook('onClose', async () => await files.close())
   app.mediator.addHandler(ExportPeople, exportPeopleTo(files, database))
-  app.mediator.addHandler(FillPeople, fillPeopleOf(database))
+  app.mediator.addHandler(FillPeople, fillPeopleOf(database, room))
   for (const command of [ExportPeople, FillPeople]) {
     app.route(commandRoute(command, { url: `/jobs/${command.name}`, onDisconnect: 'continue', owner: 'public' }))
   }

@@ -1,6 +1,6 @@
 import type { HandlerContext } from '../../index.js'
 import type { Database, Query } from '../database/database.js'
-import { requireRoom } from '../database/room.js'
+import type { Room } from '../database/room.js'
 import { RowsImported, columns } from './contracts.js'
 import type { ImportSummary, ImportedBatch, Person, Rejected } from './contracts.js'
 import { TableEmptiedError } from './errors.js'
@@ -19,17 +19,15 @@ interface ImportSource {
 
 /** Imports the rows of a CSV, a transaction each thousand. What is cancelled or fails leaves whole batches. */
 export async function * importRows (
-  database: Database, { source, totalBytes }: ImportSource, { emit, signal, streamId: importId }: HandlerContext
+  database: Database, room: Room, { source, totalBytes }: ImportSource, { emit, signal, streamId: importId }: HandlerContext
 ): AsyncGenerator<ImportProgress, ImportSummary, undefined> {
   const startedAt = performance.now()
   const sums = { rows: 0, duplicates: 0, rejected: 0, bytes: 0 }
   let batches = 0
-  // Before the database, which may have to be loaded: a header that is wrong is told at once.
-  const people = await openPeople(source, signal)
 
   const insert = async (batch: readonly Person[]): Promise<void> => {
     if (batch.length === 0) return
-    const rows = await database.transaction(async query => await insertBatch(query, importId, batch, signal))
+    const rows = await database.transaction(async query => await insertBatch(query, room, importId, batch, signal))
     const duplicates = batch.length - rows
     sums.rows += rows
     sums.duplicates += duplicates
@@ -38,10 +36,16 @@ export async function * importRows (
   }
   const progress = (): ImportProgress => ({ event: 'batch', data: { ...sums, ...(totalBytes !== undefined && { totalBytes }) } })
 
+  const leave = room.enter()
+  let people: Awaited<ReturnType<typeof openPeople>> | undefined
   try {
-    await requireRoom(database)
-    await database.query("DELETE FROM imports WHERE started_at < now() - interval '1 day'")
-    await database.query('INSERT INTO imports (id) VALUES ($1)', [importId])
+    // Before the database, which may have to be loaded: a header that is wrong is told at once.
+    people = await openPeople(source, signal)
+    await database.transaction(async query => {
+      await query("DELETE FROM imports WHERE started_at < now() - interval '1 day'")
+      // A key that was used before gives the same id, and the table outlives the process that knew the key.
+      await query('INSERT INTO imports (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET rows = 0, started_at = now()', [importId])
+    })
     let batch: Person[] = []
     let read = 0
     for await (const { bytes, person, rejected } of people) {
@@ -60,15 +64,18 @@ export async function * importRows (
     }
     return { ...sums, batches, durationMs: performance.now() - startedAt }
   } finally {
-    await people.return()
+    leave()
+    await people?.return()
   }
 }
 
-async function insertBatch (query: Query, importId: string, batch: readonly Person[], signal: AbortSignal): Promise<number> {
+async function insertBatch (query: Query, room: Room, importId: string, batch: readonly Person[], signal: AbortSignal): Promise<number> {
   signal.throwIfAborted()
   // Whoever asks how many rows of the import are in waits for this lock, and so for the end of the batch.
   const [known] = await query('SELECT rows FROM imports WHERE id = $1 FOR UPDATE', [importId])
   if (known === undefined) throw new TableEmptiedError()
+  // Behind that lock, because whoever empties the tables takes them in this order.
+  await room.require(query)
   // One array a column: as fast for a thousand rows as for ten, and one statement for all sizes of a batch.
   const [counted] = await query<{ added: number }>(`WITH added AS (
       INSERT INTO people (email, name, country, born)

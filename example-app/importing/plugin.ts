@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import { commandRoute } from '../../index.js'
 import type { InputOf } from '../../index.js'
 import type { Database } from '../database/database.js'
+import type { Room } from '../database/room.js'
 import { bodyOf } from '../request-bodies.js'
 import { UploadTooLargeError } from '../uploads/upload-errors.js'
 import { UploadFolder } from '../uploads/upload-folder.js'
@@ -18,12 +19,13 @@ const maxUploads = 16
 const keepUploadMs = 10 * 60_000
 // More than there can be within the minutes that their jobs are kept.
 const maxTaken = 1_000
+const StreamId = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })
 
 /**
  * Imports people from CSV files: `POST /commands/import-csv` with the CSV as its body, or `PUT /import/files/:id` and then, as a job,
  * `POST /jobs/import-people`.
  */
-export const importing = fastifyPlugin<{ readonly database: Database }>(async (app, { database }) => {
+export const importing = fastifyPlugin<{ readonly database: Database, readonly room: Room }>(async (app, { database, room }) => {
   const uploads = new UploadFolder({ folderName: 'imports', maxBytes: maxUploadBytes, maxUploads, keepMs: keepUploadMs })
   await uploads.removeAbandoned()
   app.addHook('onClose', async () => await uploads.close())
@@ -32,14 +34,14 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
   const taken = new Set<string>()
 
   app.mediator.addHandler(ImportCsv, async function * (input, context) {
-    return yield * importRows(database, input, context)
+    return yield * importRows(database, room, input, context)
   })
   app.mediator.addHandler(ImportPeople, async function * ({ fileId }, context) {
     taken.add(fileId)
     if (taken.size > maxTaken) taken.delete([...taken][0]!)
     const { file, bytes } = await uploads.take(fileId)
     try {
-      return yield * importRows(database, { source: file.createReadStream({ autoClose: false }), totalBytes: bytes }, context)
+      return yield * importRows(database, room, { source: file.createReadStream({ autoClose: false }), totalBytes: bytes }, context)
     } finally {
       await file.close()
     }
@@ -54,7 +56,7 @@ export const importing = fastifyPlugin<{ readonly database: Database }>(async (a
   app.get('/import/tally', async () => tally)
 
   // Also of an import that was cancelled: a batch that was on its way by then is waited for. None is in of one that never began.
-  app.get<{ Params: { id: string } }>('/import/runs/:id', async ({ params: { id } }) => {
+  app.get<{ Params: { id: string } }>('/import/runs/:id', { schema: { params: Type.Object({ id: StreamId }) } }, async ({ params: { id } }) => {
     const [run] = await database.query<{ rows: number }>('SELECT rows FROM imports WHERE id = $1 FOR UPDATE', [id])
     return run ?? { rows: 0 }
   })

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import t from 'tap'
@@ -114,6 +115,53 @@ t.test('a PostgreSQL server', { skip: postgresMissing }, async t => {
     proxy.freeze()
     // The test ends by its timeout where this waits for the answer.
     await Promise.all([database.close(), failing])
+  })
+
+  t.test('empties the tables while an import is between its locks, and neither fails', async t => {
+    const app = await new RunningApp().start(t, undefined, { databaseUrl: url })
+    await app.instance.database.query('SELECT 1')
+    let runs = 0
+    let emptying: Promise<Response> | undefined
+    await database.transaction(async query => {
+      runs++
+      // As a batch of an import does.
+      await query("INSERT INTO imports (id) VALUES ('a') ON CONFLICT DO NOTHING")
+      await query("SELECT rows FROM imports WHERE id = 'a' FOR UPDATE")
+      emptying ??= fetch(`${app.url}/people`, { method: 'DELETE' })
+      while ((await outside.query('SELECT 1 FROM pg_locks WHERE NOT granted')).length === 0);
+      await query("INSERT INTO people (email, name, country, born) VALUES ('a@example.com', 'Ada', 'NL', '1990-01-01')")
+    })
+    t.equal((await emptying!).status, 204)
+    t.equal(runs, 1)
+    t.same(await database.query('SELECT id FROM people UNION ALL SELECT 1 FROM imports'), [])
+  })
+
+  t.test('stops adding rows when the table is full', async t => {
+    const app = await new RunningApp().start(t, undefined, { databaseUrl: url, maxPeople: 10_000 })
+    const last = async (response: Response): Promise<unknown> => readFrames(await response.text()).at(-1)
+    await fetch(`${app.url}/people`, { method: 'DELETE' })
+    t.match(await last(await app.post('/jobs/fill-people', { rows: 20_000 })), { event: 'failed', data: { status: 507 } })
+    t.same(await (await fetch(`${app.url}/people`)).json(), { rows: 10_000 })
+    const csv = 'email,name,country,born\na@example.com,Ada,NL,1990-01-01\n'
+    const send = async (): Promise<Response> => await fetch(`${app.url}/commands/import-csv`, { method: 'POST', headers: { 'content-type': 'text/csv' }, body: csv })
+    t.equal((await send()).status, 507)
+    // Ids that were used up by rows that are gone are no rows.
+    await database.query('DELETE FROM people WHERE id < 10000')
+    t.match(await last(await send()), { event: 'complete', data: { rows: 1 } })
+    await fetch(`${app.url}/people`, { method: 'DELETE' })
+  })
+
+  t.test('an import with the key of one that an earlier process has run counts anew', async t => {
+    const key = randomUUID()
+    const fileId = 'a'.repeat(32)
+    for (const duplicates of [0, 1]) {
+      const app = await new RunningApp().start(t, undefined, { databaseUrl: url })
+      const body = 'email,name,country,born\nkey@example.com,Ada,NL,1990-01-01\n'
+      await fetch(`${app.url}/import/files/${fileId}`, { method: 'PUT', headers: { 'content-type': 'text/csv' }, body })
+      const text = await (await app.post('/jobs/import-people', { fileId }, { 'idempotency-key': key })).text()
+      t.match(readFrames(text).at(-1), { event: 'complete', data: { rows: 1 - duplicates, duplicates } })
+    }
+    await outside.query('TRUNCATE people')
   })
 
   t.test('an import whose connection is cut fails, leaves whole batches, and the next one works', async t => {
