@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
 import { pino } from 'pino'
+import type { Settings } from './settings.js'
 
 const signals = ['SIGINT', 'SIGTERM'] as const
 // A worker that lives so long has not failed at its start.
@@ -10,12 +11,18 @@ const longestDelayMs = 30_000
 // Longer than a worker gives itself to close: what is still there then does not listen to signals.
 const killMs = 14_000
 
+const ownState = 'each worker has uploads, imports, files of exports, tasks, orders and kept streams of its own: ' +
+  'a page whose next request another one gets does not find them'
+const ownDatabases = 'each worker has a database of its own: share one with DATABASE_URL'
+
 /**
  * Runs the app in so many processes, which share its port. A worker that dies is replaced: at once when it has lived for a while, and after
  * pauses that double when new ones die at their start. `SIGTERM` and `SIGINT` let all workers close, and end this process when they have.
  */
-export function runWorkers (count: number): void {
+export function runWorkers ({ workers: count, databaseUrl }: Pick<Settings, 'workers' | 'databaseUrl'>): void {
   const log = pino()
+  log.warn(ownState)
+  if (databaseUrl === undefined) log.warn(ownDatabases)
   const pauses = new Set<NodeJS.Timeout>()
   let stopping = false
   let ready = false

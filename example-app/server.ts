@@ -8,7 +8,7 @@ import type { Settings } from './settings.js'
 const settings = settingsOrExit()
 
 // One process is enough to begin with, and all streams are in its memory. docs/guides/deployment.md says what changes with more.
-if (cluster.isPrimary && settings.workers > 1) runWorkers(settings.workers)
+if (cluster.isPrimary && settings.workers > 1) runWorkers(settings)
 else await serve(settings)
 
 function settingsOrExit (): Settings {

@@ -80,6 +80,7 @@ t.test('two workers', async t => {
   t.test('knows a stream that is kept in the process only that runs it', async t => {
     await cluster.listening(2)
     const url = await cluster.url()
+    t.equal(cluster.lines('each worker has a database of its own: share one with DATABASE_URL').length, 1, 'what differs is said')
     const headers = { 'content-type': 'application/json', prefer: 'respond-async' }
     const job = await fetch(`${url}/jobs/process-files`, { method: 'POST', headers, body: JSON.stringify({ fileIds: ['orders.csv'] }) })
     t.equal(job.status, 202)
@@ -150,8 +151,10 @@ t.test('waits longer and longer before it replaces workers that die at their sta
 })
 
 t.test('says once what keeps its workers from starting', async t => {
-  const { child, errors } = startServer(t, { PORT: '0', WORKERS: '3', FILES: '/nowhere' })
+  const { child, output, errors } = startServer(t, { PORT: '0', WORKERS: '3', FILES: '/nowhere', DATABASE_URL: 'postgres://localhost/people' })
   const [code] = await once(child, 'close')
   t.equal(code, 1)
   t.match(errors(), /^FILES is "\/nowhere": [^\n]*\n$/)
+  t.match(output(), 'each worker has uploads, imports')
+  t.notMatch(output(), 'DATABASE_URL')
 })
