@@ -1,6 +1,6 @@
 /**
  * The environment for a child process that runs the project's sources by itself: without tap's loaders, and without its
- * coverage, whose lines would be those of another compiler's output.
+ * coverage: what a child has run is no test of it, and its lines would be those of another compiler's output.
  */
 export const childEnvironment: NodeJS.ProcessEnv = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'NODE_OPTIONS' && name !== 'NODE_V8_COVERAGE')),
