@@ -1,4 +1,6 @@
+import { EventEmitter, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -8,7 +10,8 @@ import { CuttingProxy } from '../support/cutting-proxy.js'
 import { findProgram } from '../support/server-program.js'
 import { nginx, startProxy } from '../proxies/proxy.js'
 import { EndlessFile } from './endless-file.js'
-import { RunningApp } from './running-app.js'
+import { FakeModel, begin, ending, token } from './fake-model.js'
+import { RunningApp, exampleFiles } from './running-app.js'
 
 const nginxMissing = process.env['CI'] === undefined && await findProgram('nginx') === undefined && 'NGINX IS MISSING: install it to test what its 502 does'
 
@@ -91,6 +94,40 @@ t.test('a server that is started anew gets all bytes of an upload that was in th
   t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
 })
 
+t.test('a chat in Chromium behind nginx', { skip: chromiumMissing || nginxMissing }, async t => {
+  t.test('goes on after some seconds of 502, and asks its model once', async t => {
+    const { tab, proxy, model, answer } = await openChat(t)
+    const refused = tab.page.waitForResponse(response => response.status() === 502)
+    proxy.break()
+    await refused
+    await tab.page.getByText('Reconnecting').waitFor()
+    model.write(token(' and many'))
+    await tab.page.waitForResponse(response => response.status() === 502)
+    model.end(token(' more') + ending)
+    proxy.mend()
+    await tab.page.getByRole('log', { name: 'Messages' }).getByText('One and many more').waitFor()
+    t.equal(await answer.count(), 0)
+    t.equal(model.requests(), 1)
+    t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
+  })
+
+  t.test('says that its answer is gone when the server was started anew, and can ask again', async t => {
+    const { tab, proxy, model, answer, startAnew } = await openChat(t)
+    proxy.break()
+    await tab.page.getByText('Reconnecting').waitFor()
+    proxy.leadTo((await startAnew()).port)
+    proxy.mend()
+    await tab.page.getByText(/^The end was not seen: There is no such stream/).waitFor()
+    t.match(await answer.textContent(), 'One')
+    const asked = model.next()
+    await tab.page.getByRole('button', { name: 'Try again' }).click()
+    await asked
+    model.end(token('Another') + ending)
+    await tab.page.getByRole('log', { name: 'Messages' }).getByText('Another').waitFor()
+    t.strictSame(tab.complaints.filter(text => !text.startsWith('error: Failed to load resource')), [])
+  })
+})
+
 const isHalfDone = "document.querySelectorAll('li.done').length === 3 && /% of/.test(document.querySelector('li:last-child p').textContent)"
 const isReady = `${isIn('idle')} && document.querySelectorAll('#files input').length > 0`
 
@@ -98,17 +135,48 @@ function isIn (state: string): string {
   return `document.getElementById('status').dataset.state === '${state}'`
 }
 
-/** Chromium, nginx as the deployment guide has it, a proxy that can be broken, and the app. */
+/** The page of jobs with a file that has no end, behind nginx. */
 async function openBehindNginx (t: Test) {
   const file = new EndlessFile(t)
   const app = await new RunningApp().start(t, file.folder)
+  const { tab, proxy } = await openPage(t, app, '/eventsource/')
+  await tab.until(isReady)
+  return { app, file, proxy, tab }
+}
+
+/** The page of the chat behind nginx, in the middle of an answer. */
+async function openChat (t: Test) {
+  const asked = new EventEmitter()
+  const fake = await new FakeModel().start(t, response => {
+    begin(response)
+    asked.emit('response', response)
+  })
+  const startAnew = async (): Promise<RunningApp> => await new RunningApp().start(t, exampleFiles, { chat: { upstream: fake.upstream, graceMs: 60_000 } })
+  const { tab, proxy } = await openPage(t, await startAnew(), '/chat')
+  let response: ServerResponse
+  const model = {
+    next: async (): Promise<void> => { [response] = await once(asked, 'response') as [ServerResponse] },
+    write: (text: string): boolean => response.write(text),
+    end: (text: string): ServerResponse => response.end(text),
+    requests: (): number => fake.requests.length
+  }
+  const begun = model.next()
+  await tab.page.getByLabel('Your message').fill('How many?')
+  await tab.page.getByRole('button', { name: 'Send' }).click()
+  await begun
+  model.write(token('One'))
+  const answer = tab.page.getByTestId('answer')
+  await answer.getByText('One').waitFor()
+  return { tab, proxy, model, answer, startAnew }
+}
+
+/** Chromium, nginx as the deployment guide has it, and a proxy to the app that can be broken. */
+async function openPage (t: Test, app: RunningApp, path: string): Promise<{ tab: Tab, proxy: CuttingProxy }> {
   const proxy = await new CuttingProxy().start(t, app.port)
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const { port } = await startProxy(t, nginx, Number(new URL(proxy.url).port), { folder })
   t.teardown(async () => await rm(folder, { recursive: true, force: true }))
-  const tab = await Tab.open(t, `https://localhost:${port}/eventsource/`, { ignoreHTTPSErrors: true })
-  await tab.until(isReady)
-  return { app, file, proxy, tab }
+  return { tab: await Tab.open(t, `https://localhost:${port}${path}`, { ignoreHTTPSErrors: true }), proxy }
 }
 
 async function start (tab: Tab): Promise<void> {

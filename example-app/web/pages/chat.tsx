@@ -21,6 +21,7 @@ export default function Chat () {
   const { start, cancel, reset, progress, status, error } = useStream(client, 'chat', { resume: 'chat', keep: longestAnswer })
   const answer = progress.map(({ data }) => data.text).join('')
   const running = isRunning(status)
+  const wasCutOff = status === 'failed' || status === 'truncated'
   const focus = useRunFocus<HTMLTextAreaElement>(running)
 
   // An answer that has ended becomes a message. Only then is it read out: one token after the other nobody could listen to.
@@ -44,10 +45,10 @@ export default function Chat () {
       <ol className='list' role='log' aria-label='Messages' aria-live='polite'>
         {messages.map(({ role, content }, index) => <li key={index} className='message'><strong>{role === 'user' ? 'You' : 'Answer'}</strong>{content}</li>)}
       </ol>
-      {(running || status === 'failed' || status === 'truncated') && answer !== '' && (
+      {(running || wasCutOff) && answer !== '' && (
         <p className='card message' aria-live='off' aria-busy={running} data-testid='answer'><strong>Answer</strong>{answer}</p>
       )}
-      <StreamStatus status={status} error={error}>{running ? 'Answering…' : undefined}</StreamStatus>
+      <StreamStatus status={status} error={error}>{status === 'open' ? 'Answering…' : undefined}</StreamStatus>
       <form onSubmit={event => {
         event.preventDefault()
         ask([...messages, { role: 'user', content: question.trim() }])
@@ -58,7 +59,7 @@ export default function Chat () {
         <p className='buttons'>
           <button disabled={running || question.trim() === ''}>Send</button>
           <button ref={focus.cancel} type='button' className='quiet' disabled={!running} onClick={() => { void cancel() }}>Stop</button>
-          {status === 'failed' && <button type='button' className='quiet' onClick={() => ask(messages)}>Try again</button>}
+          {wasCutOff && <button type='button' className='quiet' onClick={() => ask(messages)}>Try again</button>}
           <button
             type='button' className='quiet' disabled={running || messages.length === 0}
             onClick={() => {
