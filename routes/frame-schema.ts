@@ -66,7 +66,7 @@ export function lineSchema (kinds: readonly FrameKind[]): object {
 }
 
 function oneOf (kinds: readonly FrameKind[], schemaOf: (kind: FrameKind) => object): object {
-  return { oneOf: kinds.map(kind => ({ title: kind.name, description: kind.description, ...schemaOf(kind) })) }
+  return { oneOf: kinds.map(kind => ({ ...schemaOf(kind), title: kind.name, description: kind.description })) }
 }
 
 // Of an end that is the reader's alone there is no id.

@@ -21,8 +21,8 @@ export const exporting = fastifyPlugin<{ readonly database: Database, readonly r
   app.addHook('onClose', async () => await files.close())
   app.mediator.addHandler(ExportPeople, exportPeopleTo(files, database))
   app.mediator.addHandler(FillPeople, fillPeopleOf(database, room))
-  for (const command of [ExportPeople, FillPeople]) {
-    app.route(commandRoute(command, { url: `/jobs/${command.name}`, onDisconnect: 'continue', owner: 'public' }))
+  for (const [command, summary] of [[ExportPeople, 'Exports the people into a file'], [FillPeople, 'Adds made-up people']] as const) {
+    app.route(commandRoute(command, { url: `/jobs/${command.name}`, onDisconnect: 'continue', owner: 'public', schema: { summary } }))
   }
 
   // Without their HEAD routes, which would read everything for nothing.

@@ -81,6 +81,7 @@ export const importing = fastifyPlugin<{ readonly database: Database, readonly r
     url: '/jobs/import-people',
     onDisconnect: 'continue',
     owner: 'public',
+    schema: { summary: 'Imports the people of a CSV that was uploaded' },
     preHandler: requireUpload
   }))
 
@@ -100,6 +101,7 @@ export const importing = fastifyPlugin<{ readonly database: Database, readonly r
 
     bodies.route(commandRoute(ImportCsv, {
       url: '/commands/import-csv',
+      schema: { summary: 'Imports the people of the CSV in its body' },
       // It is read as fast as the database takes its rows.
       config: { longBody: true },
       preParsing: requireSmallBody,

@@ -44,5 +44,8 @@ export const orders = fastifyPlugin(async app => {
     }
   }
 
-  await app.register(commandRoutes, { prefix: '/commands', commands: [{ command: ProcessOrders, preHandler: requireDistinctOrders }] })
+  await app.register(commandRoutes, {
+    prefix: '/commands',
+    commands: [{ command: ProcessOrders, schema: { summary: 'Processes orders; who leaves stops those that have not begun' }, preHandler: requireDistinctOrders }]
+  })
 })

@@ -41,7 +41,7 @@ export const processing = fastifyPlugin<ProcessingOptions>(async (app, { filesDi
   // POST /commands/process-files and, for EventSource, GET /commands/process-files?fileIds=a&fileIds=b
   await app.register(commandRoutes, {
     prefix: '/commands',
-    commands: [{ command: ProcessFiles, method: 'GET', preHandler: requireKnownFiles }]
+    commands: [{ command: ProcessFiles, method: 'GET', schema: { summary: 'Reads files and streams how far it is' }, preHandler: requireKnownFiles }]
   })
 
   // For clients of python-cqrs's FastAPI example: no event names, the type inside the data, `error` for a failure.
@@ -49,6 +49,7 @@ export const processing = fastifyPlugin<ProcessingOptions>(async (app, { filesDi
     url: '/process-files',
     framing: 'envelope',
     eventNames: { failed: 'error' },
+    schema: { summary: 'The same with the type inside of the data, as python-cqrs sends it' },
     preHandler: requireKnownFiles
   }))
 
@@ -57,6 +58,7 @@ export const processing = fastifyPlugin<ProcessingOptions>(async (app, { filesDi
     url: '/jobs/process-files',
     onDisconnect: 'continue',
     owner: 'public',
+    schema: { summary: 'The same as a job: it goes on whoever leaves, and is read on at /streams/<its id>' },
     preHandler: requireKnownFiles
   }))
 })

@@ -37,7 +37,7 @@ export const uploads = fastifyPlugin<UploadOptions>(async (app, options) => {
   app.mediator.addHandler(ProcessUploads, (input, context) => processUploads(input, context))
 
   await app.register(resumableUploads, { folder })
-  await app.register(commandRoutes, { prefix: '/commands', commands: [WatchUploads] })
+  await app.register(commandRoutes, { prefix: '/commands', commands: [{ command: WatchUploads, schema: { summary: 'Streams how uploads stand, until all are complete' } }] })
 
   // By itself, because what it says of content types holds for all routes beside it.
   await app.register(async scope => {
@@ -48,7 +48,7 @@ export const uploads = fastifyPlugin<UploadOptions>(async (app, options) => {
     scope.route(commandRoute(UploadFiles, {
       url: '/upload-files',
       config: { longBody: true },
-      schema: { querystring: Type.Object({ name: Type.Optional(FileName) }) },
+      schema: { summary: 'Takes files and streams what is in them', querystring: Type.Object({ name: Type.Optional(FileName) }) },
       map: request => ({ files: request.isMultipart() ? filesOf(request) : rawFile(request, request.query.name) })
     }))
   })
@@ -61,6 +61,7 @@ export const uploads = fastifyPlugin<UploadOptions>(async (app, options) => {
     url: '/jobs/process-uploads',
     onDisconnect: 'continue',
     owner: 'public',
+    schema: { summary: 'Counts the lines of uploads, and hashes them' },
     preHandler: requireCompleteUploads
   }))
 })
