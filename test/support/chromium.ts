@@ -3,17 +3,16 @@ import { chromium } from 'playwright-core'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import t from 'tap'
 import type { Test } from 'tap'
-
-const command = ['chromium', 'chromium-browser', 'google-chrome'].find(name => spawnSync(name, ['--version']).status === 0)
+import { chromiumCommand } from './chromium-command.js'
 
 /** Why tests with a browser are skipped, or false. In CI they are not. */
-export const chromiumMissing = process.env['CI'] === undefined && command === undefined && 'CHROMIUM IS MISSING: install it to test the pages'
+export const chromiumMissing = process.env['CI'] === undefined && chromiumCommand === undefined && 'CHROMIUM IS MISSING: install it to test the pages'
 
 let browser: Promise<Browser> | undefined
 
 /** One for all tests of a file: it is launched for the first of them, and closes after the last. With the process it ends in any case. */
 async function launch (): Promise<Browser> {
-  const path = spawnSync('which', [command ?? 'chromium'], { encoding: 'utf8' }).stdout.trim()
+  const path = spawnSync('which', [chromiumCommand ?? 'chromium'], { encoding: 'utf8' }).stdout.trim()
   // Not as root: its sandbox refuses that. Without --disable-dev-shm-usage it fails where /dev/shm is small.
   const launched = await chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
   t.teardown(async () => await launched.close())
