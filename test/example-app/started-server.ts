@@ -6,9 +6,9 @@ import { childEnvironment } from '../support/child-environment.js'
 
 const cwd = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What `npm start` runs; npm itself would keep a signal to itself. It ends with the test. */
+/** What `npm start` runs, in a process that gets its signals itself. It ends with the test. */
 export function startServer (t: Test, env: Record<string, string>): { child: ChildProcess, output: () => string, errors: () => string } {
-  const child = spawn('node_modules/.bin/tsx', ['example-app/server.ts'], { cwd, env: { ...childEnvironment, ...env } })
+  const child = spawn(process.execPath, ['--import', 'tsx', 'example-app/server.ts'], { cwd, env: { ...childEnvironment, ...env } })
   t.teardown(() => child.kill())
   let output = ''
   let errors = ''
